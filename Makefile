@@ -1,0 +1,37 @@
+# Two commands on a bare machine with Python >= 3.11 and python3-venv: `make demo` and `make test`.
+PY ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: setup demo test check bench clean help
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@echo "setting up $(VENV) (PyTorch is the large part; some minutes the first time)"
+	$(PY) -m venv $(VENV)
+	$(PIP) -e '.[train,dev]'
+	@touch $@
+
+setup: $(VENV)/.ready ## make the virtual environment with everything that demo and test need
+
+demo: $(VENV)/.ready ## train a small SO8T Phi-3 on the CPU; leaves runs/demo/ with curves and PoC report
+	@$(BIN)/python examples/demo.py
+
+test: $(VENV)/.ready ## run the tests
+	$(BIN)/python -m pytest -n auto --dist loadfile
+
+check: $(VENV)/.ready ## lint, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.ready ## measure the cost of one row beside the floor; writes benchmarks/results/
+	$(BIN)/python benchmarks/run.py
+
+clean: ## remove the virtual environment, caches, demo model and demo run
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache runs models/tiny-phi3 build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
