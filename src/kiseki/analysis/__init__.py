@@ -1,0 +1,1 @@
+"""What a run's columns say by themselves: statistics, verdicts on criteria, fewer points, smoother lines."""

@@ -1,0 +1,112 @@
+"""Keeps the views of a recording run up to date: through a companion process, or in this process without one."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from kiseki.companion.launch import CompanionProcess
+from kiseki.companion.pace import Pace
+from kiseki.errors import KisekiError
+from kiseki.run_folder import RunFolder
+
+_REFRESH_SECONDS = 60.0
+_REFRESH_BYTES_PER_SECOND = 5e6
+
+
+class ViewKeeper:
+    """The recorder's side of the views. A companion that fails is replaced by this process at `refresh()` and the end.
+
+    Args:
+        folder: the run.
+        interval_steps: how many optimizer steps may pass before the views are brought up to date.
+        plots: whether the run draws curves.
+        companion: start a companion process; False makes the views in this process from the start.
+        tell: called with what failed, in words, each time something new did.
+
+    Attributes:
+        here: views are made in this process from the start, so that `recorded` must be called.
+    """
+
+    def __init__(
+        self, folder: RunFolder, interval_steps: int, *, plots: bool, companion: bool, tell: Callable[[str], None]
+    ) -> None:
+        self._folder = folder
+        self._plots = plots
+        self._tell = tell
+        self._failures_told = 0
+        self._tables, self._figure = Pace(interval_steps), Pace(interval_steps)
+        self._companion: CompanionProcess | None = None
+        if companion:
+            try:
+                self._companion = CompanionProcess(folder, interval_steps)
+            except OSError as error:
+                tell(f"the companion could not be started ({error}); views are made in the training process")
+        self.here = self._companion is None
+
+    @property
+    def companion_pid(self) -> int | None:
+        """Process id of the companion, None when there is none."""
+        return None if self._companion is None else self._companion.pid
+
+    @property
+    def syncs(self) -> bool:
+        """Whether somebody else makes the journal durable once a second; notices a companion that has died."""
+        if self._companion is not None and not self._companion.alive:
+            self._lose("the companion ended before training did")
+        return self._companion is not None
+
+    def recorded(self, step: int) -> None:
+        """A row was recorded, and views are made here: rewrite what is due."""
+        now = time.monotonic()
+        for pace, tables in ((self._tables, True), (self._figure, False)):
+            if (tables or self._plots) and pace.due(now, step):
+                began = time.thread_time()
+                self._refresh_here(tables=tables, plots=not tables)
+                pace.done(time.monotonic(), step, time.thread_time() - began, 0)
+
+    def refresh(self) -> bool:
+        """Bring every view up to date now; True when all of them show the journal as it stands."""
+        if self._companion is not None:
+            journal_bytes = self._folder.journal.stat().st_size
+            reply = self._companion.refresh(_REFRESH_SECONDS + journal_bytes / _REFRESH_BYTES_PER_SECOND)
+            if reply is None:
+                self._lose("the companion did not answer")
+            else:
+                if reply.failures > self._failures_told:
+                    self._failures_told = reply.failures
+                    self._tell(f"the companion failed {reply.failures} time(s), the last time: {reply.last_failure}")
+                if reply.journal_bytes >= journal_bytes:
+                    return True
+        return self._refresh_here(tables=True, plots=self._plots)
+
+    def end(self) -> None:
+        """Let the companion finish and leave; no child process is left."""
+        if self._companion is not None:
+            self._companion.end()
+            self._companion = None
+
+    def _refresh_here(self, *, tables: bool, plots: bool) -> bool:
+        from kiseki.companion.views import refresh_views  # not needed where a companion does it
+
+        try:
+            refresh_views(self._folder, tables=tables, plots=plots)
+        except (KisekiError, OSError) as error:
+            self._tell(f"the views could not be written: {error}")
+            return False
+        return True
+
+    def _lose(self, why: str) -> None:
+        if self._companion is not None:
+            self._companion.kill()
+            self._companion.end()
+            self._companion = None
+        log = self._folder.companion_log
+        self._tell(f"{why}; what it printed last: {_last_line(log) or 'nothing'}")
+
+
+def _last_line(log: Path) -> str:
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        return ""
+    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")

@@ -1,0 +1,212 @@
+"""The one module that knows operating systems: making durable, replacing, locking.
+
+Linux is where it is tested. On Windows a file that somebody reads cannot be replaced, so replacing is retried for
+two seconds, and there is no `fdatasync` and no opening of folders, so durability is what `os.fsync` gives.
+"""
+
+import contextlib
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+WINDOWS = sys.platform == "win32"
+
+APPEND_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+TEMPORARY_SUFFIX = ".tmp"
+_REPLACE_RETRY_SECONDS = 2.0
+
+sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
+"""Makes the bytes of an open file durable: `fdatasync` where there is one, else `fsync`."""
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable; does nothing where folders cannot be opened (Windows)."""
+    if WINDOWS:
+        return
+    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace(source: Path, target: Path, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Put `source` in the place of `target`, retrying while a reader holds `target` open (Windows).
+
+    Raises:
+        OSError: the target could not be replaced; `source` still stands.
+    """
+    waited, pause = 0.0, 0.01
+    while True:
+        try:
+            os.replace(source, target)
+        except PermissionError:
+            if not WINDOWS or waited >= _REPLACE_RETRY_SECONDS:
+                raise
+            sleep(pause)
+            waited, pause = waited + pause, pause * 2
+        else:
+            return
+
+
+@contextlib.contextmanager
+def replacing(target: Path) -> Iterator[IO[bytes]]:
+    """A file that takes the place of `target` when the block ends, whole and durable, or leaves it untouched.
+
+    Temporary file in the same folder, fsync, rename, fsync of the folder.
+
+    Example:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp()) / "a.json"
+        >>> with replacing(target) as out:
+        ...     _ = out.write(b"[]")
+        >>> target.read_bytes()
+        b'[]'
+    """
+    with _temporary(target) as (out, temporary):
+        yield out
+        _finish(out)
+        replace(temporary, target)
+    sync_folder(target.parent)
+
+
+def write_new(target: Path, content: bytes) -> None:
+    """Write a file that must not exist yet, whole and durable or not at all.
+
+    Raises:
+        FileExistsError: something of that name stands there; it is not touched.
+    """
+    with _temporary(target) as (out, temporary):
+        out.write(content)
+        _finish(out)
+        if WINDOWS:
+            temporary.rename(target)  # raises FileExistsError on Windows, where it never overwrites
+        else:
+            try:
+                os.link(temporary, target)
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without hard links: exFAT, some network mounts
+                _write_exclusively(target, content)
+    sync_folder(target.parent)
+
+
+def _write_exclusively(target: Path, content: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
+    with os.fdopen(os.open(target, flags, 0o666), "wb") as out:
+        try:
+            out.write(content)
+            _finish(out)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def _temporary(target: Path) -> Iterator[tuple[IO[bytes], Path]]:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        with os.fdopen(os.open(temporary, flags, 0o666), "wb") as out:
+            yield out, temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _finish(out: IO[bytes]) -> None:
+    out.flush()
+    os.fsync(out.fileno())
+    out.close()  # Windows does not rename what is open
+
+
+def sweep_temporaries(target: Path) -> None:
+    """Remove what killed writers of `target` left; only for whoever holds the lock of that target."""
+    for left in target.parent.glob(f".{target.name[:60]}.*{TEMPORARY_SUFFIX}"):
+        left.unlink(missing_ok=True)
+
+
+class FileLock:
+    """A lock that the kernel releases with the process, whatever becomes of it.
+
+    `flock` and not `lockf`: the second is lost when any descriptor of the file is closed. The lock belongs to the
+    open file, so a forked child must close its copy (`drop_in_child`), never unlock it.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "x.lock"
+        >>> first, second = FileLock(path), FileLock(path)
+        >>> first.acquire(), second.acquire(), first.release(), second.acquire()
+        (True, False, None, True)
+        >>> second.release()
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = -1
+
+    @property
+    def held(self) -> bool:
+        """Whether this object holds the lock."""
+        return self._descriptor >= 0
+
+    def acquire(self, timeout: float = 0.0, *, sleep: Callable[[float], None] = time.sleep) -> bool:
+        """Take the lock, waiting up to `timeout` seconds; False when somebody else holds it."""
+        if self.held:
+            return True
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        waited, pause = 0.0, 0.005
+        while not _try_lock(descriptor):
+            if waited >= timeout:
+                os.close(descriptor)
+                return False
+            sleep(pause)
+            waited, pause = waited + pause, min(pause * 2, 0.1)
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Give the lock back; harmless when it is not held."""
+        if self.held:
+            _unlock(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def drop_in_child(self) -> None:
+        """In a forked child: close the inherited descriptor without unlocking what the parent holds."""
+        if self.held:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -1,0 +1,125 @@
+"""What happens to a journal before the first line of a new attempt: repair, refusal, or setting the record aside."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from kiseki.errors import JournalDamaged
+from kiseki.filesystem import replacing, sync_folder
+from kiseki.record.journal import Position
+from kiseki.record.line import CLOSE, EVAL, OPEN, ROW
+from kiseki.record.reader import JournalReader
+from kiseki.run_folder import RunFolder
+
+
+class _Dated(msgspec.Struct):
+    elapsed_time_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an existing journal holds, as far as the next attempt needs to know.
+
+    Attributes:
+        position: where to append.
+        first_open: the first attempt's `open` object; None when there is no whole line.
+        attempts: number of attempts so far.
+        elapsed_seconds: the time recorded so far, superseded work included: it was spent.
+        last_row_step: step of the last training row, None without rows.
+        torn_bytes: bytes after the last good line, 0 when the journal ends cleanly.
+        kept_as: name of the file that now holds those bytes, None when there were none.
+    """
+
+    position: Position
+    first_open: dict[str, Any] | None
+    last_open: dict[str, Any] | None
+    attempts: int
+    elapsed_seconds: float
+    last_row_step: int | None
+    torn_bytes: int
+    kept_as: str | None
+
+
+def has_record(folder: RunFolder) -> bool:
+    """Whether anything was ever recorded here."""
+    return folder.journal.exists() and folder.journal.stat().st_size > 0
+
+
+def recover(folder: RunFolder) -> Found:
+    """Check a journal, move a torn tail aside, and say where to go on. The caller holds the lock.
+
+    Raises:
+        JournalDamaged: something before the last good line is not what was written; nothing was changed.
+        RunFolderError: the journal cannot be read.
+    """
+    reader = JournalReader(folder.journal)
+    opens: list[bytes] = []
+    last_dated, last_row = b"{}", b""
+    for placed in reader:
+        kind, payload, _ = placed.line
+        if kind == OPEN:
+            opens.append(payload)
+        elif kind in (ROW, EVAL, CLOSE):
+            last_dated = payload
+            last_row = payload if kind == ROW else last_row
+    if reader.damage:
+        first = reader.damage[0]
+        raise JournalDamaged(
+            f"{folder.journal}: line {first.line} (byte {first.offset}): {first.what}; nothing was changed and nothing "
+            f"will be appended. Keep the folder as evidence and record into another output folder"
+        )
+    kept_as = _move_torn_tail(folder, reader.good_bytes) if reader.tail_bytes else None
+    return Found(
+        position=Position(reader.lines, reader.good_bytes, reader.sealed_bytes, reader.digest),
+        first_open=msgspec.json.decode(opens[0]) if opens else None,
+        last_open=msgspec.json.decode(opens[-1]) if opens else None,
+        attempts=len(opens),
+        elapsed_seconds=msgspec.json.decode(last_dated, type=_Dated).elapsed_time_seconds,
+        last_row_step=int(msgspec.json.decode(last_row)["step"]) if last_row else None,
+        torn_bytes=reader.tail_bytes,
+        kept_as=kept_as,
+    )
+
+
+def _move_torn_tail(folder: RunFolder, good_bytes: int) -> str:
+    """The only truncation there is: the torn bytes stand in a file of their own before they leave the journal."""
+    number = 1
+    while (kept := folder.metrics / f"journal.broken-{number}").exists():
+        number += 1
+    with folder.journal.open("r+b") as journal:
+        journal.seek(good_bytes)
+        with replacing(kept) as out:
+            shutil.copyfileobj(journal, out)
+        journal.truncate(good_bytes)
+        os.fsync(journal.fileno())
+    return kept.name
+
+
+def set_aside(folder: RunFolder, run_id: str) -> Path:
+    """Move the whole earlier record to `metrics/earlier/{run_id}/`, itself a run folder; reports stay where they are.
+
+    The caller holds the journal lock and the views lock.
+    """
+    target = folder.earlier / run_id
+    number = 1
+    while target.exists():
+        number += 1
+        target = folder.earlier / f"{run_id}.{number}"
+    aside = RunFolder(target)
+    aside.metrics.mkdir(parents=True)
+    staying = {folder.journal.name, folder.journal_lock.name, folder.views_lock.name, folder.earlier.name}
+    for entry in sorted(folder.metrics.iterdir()):
+        if entry.name not in staying:
+            entry.rename(aside.metrics / entry.name)
+    if folder.curves_png.exists():
+        aside.plots.mkdir()
+        folder.curves_png.rename(aside.curves_png)
+    # The journal goes last: whoever is interrupted here finds it, and sets the rest aside again.
+    folder.journal.rename(aside.journal)
+    sync_folder(aside.metrics)
+    sync_folder(folder.metrics)
+    return target

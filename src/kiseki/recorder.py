@@ -1,0 +1,555 @@
+"""What users call. Journal, companion and report meet here, and nowhere else.
+
+`record_step` is the training boundary: whatever fails inside is counted, told once a minute at most on the `kiseki`
+logger, and reported at the end; it never reaches the training loop. Constructing a recorder and making a report are not
+on that boundary: they raise, so that a wrong folder is known before the first step.
+"""
+
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import msgspec
+
+from kiseki.companion.keeper import ViewKeeper
+from kiseki.errors import KisekiError, RunFolderError, UsageError
+from kiseki.record.attempt import Intent, begin
+from kiseki.record.clock import Clock, SystemClock, TimestampWriter
+from kiseki.record.device import HostCopy, lives_on_a_device
+from kiseki.record.line import CLOSE, EVAL, NOTE, ROW
+from kiseki.record.row import LARGEST_STEP, Number, Refused, admit, clean_name, encode_row, is_plain, whole_step
+from kiseki.record.side_files import canonical_json, write_side_file
+from kiseki.run_folder import RunFolder
+from kiseki.vocabulary import RESERVED
+
+__all__ = ["Status", "TrainingMetricsRecorder"]
+
+logger = logging.getLogger("kiseki")
+
+Status = Literal["completed", "interrupted", "failed"]
+
+_SECOND = 1_000_000_000
+_WARN_EVERY = 60 * _SECOND
+_RUN_ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+# A notebook cell that is run again makes a second recorder for the same folder in the same process.
+_recording_here: "weakref.WeakValueDictionary[Path, TrainingMetricsRecorder]" = weakref.WeakValueDictionary()
+
+
+class TrainingMetricsRecorder:
+    """Records a training run into a folder that can be opened, submitted and checked at any moment.
+
+    Every row is kept when the call returns. JSON, CSV and the curves follow every `save_interval` steps, made by a
+    companion process. Use it as a context manager: leaving the block closes the record with how training ended, and
+    makes the PoC report unless one was made already.
+
+    Args:
+        output_dir: the trainer's output folder; `metrics/`, `plots/` and `poc_reports/` are made in it.
+        model_name: as the report names the model.
+        save_interval: how many optimizer steps may pass before JSON, CSV and PNG are brought up to date.
+        save_plots: draw `plots/training_curves.png`.
+        save_csv: keep `metrics/training_metrics.csv` (and `evaluation_metrics.csv`).
+        save_json: keep `metrics/training_metrics.json` (and `evaluation_metrics.json`).
+        config: the full configuration of the run; kept in `metrics/config.json`, with a salted digest in the journal.
+        criteria: success criteria fixed before training: mappings with metric, operator, threshold, when. They stand
+            with their digest in the journal's first line.
+        resume_step: continue the run that stands in the folder after this optimizer step. Rows of earlier attempts
+            beyond it are superseded, not deleted. Without it a new run begins and an earlier record is set aside whole.
+        run_id: name of a new run (letters, digits, `._-`); made from the time when None.
+        companion: make the views in a process of their own. False does the same work in this process.
+        language: language of the curves' titles and labels.
+        max_steps: optimizer steps the run is meant to take, so that the report can say what is missing.
+        nonce: a text from the partner, put in the first line: shows that the record was not begun before it was given.
+        allow_config_change: resume although the configuration is not the recorded one.
+        clock: where times come from; for tests.
+
+    Raises:
+        UsageError: an argument is wrong; the message says which and what was expected.
+        RunLocked: another process records into the folder.
+        RunFolderError: the folder cannot be written.
+        ForeignRun: `resume_step` was given, and the run that stands there is another or was configured otherwise.
+        JournalDamaged: the record that is to be continued is not what was written.
+
+    Example:
+        >>> import tempfile
+        >>> folder = tempfile.mkdtemp()
+        >>> with TrainingMetricsRecorder(folder, model_name="tiny", companion=False, save_plots=False) as recorder:
+        ...     for step in (1, 2):
+        ...         kept = recorder.record_step(step=step, epoch=step / 2, loss=1 / step, learning_rate=2e-4)
+        >>> kept
+        True
+        >>> sorted(path.name for path in (Path(folder) / "metrics").glob("training*"))
+        ['training_metrics.csv', 'training_metrics.json']
+    """
+
+    def __init__(
+        self,
+        output_dir: str | os.PathLike[str],
+        model_name: str = "so8t_model",
+        save_interval: int = 10,
+        save_plots: bool = True,
+        save_csv: bool = True,
+        save_json: bool = True,
+        *,
+        config: Mapping[str, Any] | None = None,
+        criteria: Sequence[Mapping[str, Any]] | None = None,
+        resume_step: int | None = None,
+        run_id: str | None = None,
+        companion: bool = True,
+        language: Literal["en", "ja"] = "en",
+        max_steps: int | None = None,
+        nonce: str | None = None,
+        allow_config_change: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
+        _require_whole("save_interval", save_interval, least=1)
+        _require_whole("resume_step", resume_step, least=0)
+        _require_whole("max_steps", max_steps, least=0)
+        _require_run_id(run_id)
+        if language not in ("en", "ja"):
+            raise UsageError(f"language: {language!r} is not one of 'en', 'ja'")
+        self.folder = RunFolder(Path(output_dir))
+        self._clock = clock or SystemClock()
+        self._timestamp = TimestampWriter()
+        self._mutex = threading.RLock()
+        earlier_here = _recording_here.pop(self.folder.root.absolute(), None)
+        if earlier_here is not None:
+            earlier_here.close("interrupted")
+
+        outputs = {"json": save_json, "csv": save_csv, "plots": save_plots}
+        public: dict[str, Any] = {"language": language, "save_interval": save_interval, "outputs": outputs}
+        if max_steps is not None:
+            public["max_steps"] = max_steps
+        if nonce is not None:
+            public["nonce"] = nonce
+        if criteria is not None:
+            public["criteria"], public["criteria_sha256"] = _checked_criteria(criteria)
+        begun = begin(
+            self.folder,
+            Intent(
+                model_name=model_name,
+                public=public,
+                config=config,
+                environment=_describe_environment,
+                resume_step=resume_step,
+                run_id=run_id,
+                allow_config_change=allow_config_change,
+            ),
+            self._clock,
+            _version(),
+        )
+        self.run_id = begun.run_id
+        self.attempt = begun.number
+        self._journal = begun.journal
+        self._elapsed_zero = begun.began_monotonic_nanoseconds - round(begun.elapsed_before_seconds * _SECOND)
+        self._sealed_at = begun.began_monotonic_nanoseconds
+        self._warned_at = -_WARN_EVERY
+        self._pending: tuple[str, dict[str, Any]] | None = None
+        self._errors = 0
+        self._refused_names: set[str] = set()
+        self._rows = 0
+        self._last_step: int | None = None
+        self._report_made = False
+        _recording_here[self.folder.root.absolute()] = self
+        self._views = ViewKeeper(
+            self.folder, save_interval, plots=save_plots, companion=companion, tell=self._note_view_failure
+        )
+
+    # -- recording ------------------------------------------------------------------------------------------------
+
+    def record_step(
+        self,
+        step: int,
+        epoch: Number = None,
+        loss: Number = None,
+        learning_rate: Number = None,
+        pet_loss: Number = None,
+        so8t_loss: Number = None,
+        accuracy: Number = None,
+        perplexity: Number = None,
+        grad_norm: Number = None,
+        **more: Number,
+    ) -> bool:
+        """Record one row, of one optimizer step. Never raises.
+
+        Values may be float, int, bool, Decimal, numpy scalars or 0-d tensors; None means not measured, and the key is
+        absent. A tensor on an accelerator is copied at the call and written when the next row comes, or at `flush()`.
+
+        Args:
+            step: number of the optimizer step, 0 to 2**53.
+            epoch: passes over the data so far.
+            loss: total training loss.
+            learning_rate: as used in that step.
+            pet_loss: PET penalty times its weight.
+            so8t_loss: weighted orthogonality term of the SO(8) gates.
+            accuracy: token accuracy, 0 to 1.
+            perplexity: exp of the language-model loss.
+            grad_norm: L2 norm of the gradient before clipping.
+            **more: any further metric, by name. `timestamp`, `elapsed_time_seconds` and `attempt` are the recorder's.
+
+        Returns:
+            True when the row survives SIGKILL from now on; False when it waits for the disk, was dropped and counted,
+            waits for a device tensor, or was refused.
+        """
+        try:
+            with self._mutex:
+                monotonic = self._clock.monotonic_nanoseconds()
+                fields: dict[str, Any] = {
+                    "step": step,
+                    "epoch": epoch,
+                    "timestamp": self._timestamp(self._clock.wall_nanoseconds()),
+                    "elapsed_time_seconds": (monotonic - self._elapsed_zero) // 1000 / 1e6,
+                    "loss": loss,
+                    "learning_rate": learning_rate,
+                    "attempt": self.attempt,
+                }
+                # A missing metric is an absent key. Written out: a loop would cost more than all of these tests.
+                if pet_loss is not None:
+                    fields["pet_loss"] = pet_loss
+                if so8t_loss is not None:
+                    fields["so8t_loss"] = so8t_loss
+                if accuracy is not None:
+                    fields["accuracy"] = accuracy
+                if perplexity is not None:
+                    fields["perplexity"] = perplexity
+                if grad_norm is not None:
+                    fields["grad_norm"] = grad_norm
+                if more:
+                    self._add_named(fields, more)
+                kept = self._record(ROW, fields)
+                if monotonic - self._sealed_at >= _SECOND:
+                    self._once_a_second(monotonic)
+                if self._views.here and self._last_step is not None and self._journal.is_open:
+                    self._views.recorded(self._last_step)
+                return kept
+        except Exception as error:  # noqa: BLE001 - the training boundary: counted and reported, never raised
+            self._count_error(error)
+            return False
+
+    def record_evaluation(self, step: int, epoch: Number = None, **metrics: Number) -> bool:
+        """Record an evaluation, apart from the training rows. Never raises.
+
+        Args:
+            step: the optimizer step after which it was made.
+            epoch: passes over the data so far.
+            **metrics: what was measured, `eval_loss` and the like.
+
+        Returns:
+            As `record_step`.
+        """
+        try:
+            with self._mutex:
+                monotonic = self._clock.monotonic_nanoseconds()
+                fields: dict[str, Any] = {
+                    "step": step,
+                    "epoch": epoch,
+                    "timestamp": self._timestamp(self._clock.wall_nanoseconds()),
+                    "elapsed_time_seconds": (monotonic - self._elapsed_zero) // 1000 / 1e6,
+                    "attempt": self.attempt,
+                }
+                self._add_named(fields, metrics)
+                return self._record(EVAL, fields)
+        except Exception as error:  # noqa: BLE001 - the training boundary
+            self._count_error(error)
+            return False
+
+    def mark(self, kind: str, **fields: object) -> bool:
+        """Note anything worth keeping: `mark("phase", name="transition", step=24)`. Never raises.
+
+        Phases are shaded in the curves; every note stands in the report.
+
+        Args:
+            kind: what sort of note it is.
+            **fields: numbers and texts.
+
+        Returns:
+            True when the note survives SIGKILL.
+        """
+        try:
+            with self._mutex:
+                note = {"kind": kind, "timestamp": self._timestamp(self._clock.wall_nanoseconds()), **fields}
+                return self._journal.append(NOTE, canonical_note(note))
+        except Exception as error:  # noqa: BLE001 - the training boundary
+            self._count_error(error)
+            return False
+
+    # -- keeping --------------------------------------------------------------------------------------------------
+
+    def flush(self) -> bool:
+        """Make every row recorded so far survive loss of power, and seal it. Never raises.
+
+        Returns:
+            True when the disk said so; False when it did not, or rows are still waiting for it.
+        """
+        try:
+            with self._mutex:
+                self._finish_pending()
+                self._journal.seal()
+                return self._journal.sync()
+        except Exception as error:  # noqa: BLE001 - the training boundary
+            self._count_error(error)
+            return False
+
+    def refresh(self) -> bool:
+        """Bring JSON, CSV and PNG up to date now. Never raises.
+
+        Returns:
+            True when all of them show every row recorded so far.
+        """
+        try:
+            with self._mutex:
+                self._finish_pending()
+                return self._views.refresh()
+        except Exception as error:  # noqa: BLE001 - the training boundary
+            self._count_error(error)
+            return False
+
+    def close(self, status: Status = "completed", *, error: str | None = None) -> None:
+        """End the record: close line, seal, durability, views. Harmless in any order and when called twice.
+
+        Args:
+            status: how training ended.
+            error: why, in a few words, when it did not end well.
+        """
+        with self._mutex:
+            if not self._journal.is_open:
+                return
+            try:
+                self._finish_pending()
+                self._append_close(status, error)
+                self._journal.seal()
+                self._journal.sync()
+                self._views.refresh()
+            except Exception as failure:  # noqa: BLE001 - the training boundary
+                self._count_error(failure)
+            finally:
+                self._views.end()
+                self._journal.close()
+                _recording_here.pop(self.folder.root.absolute(), None)
+
+    def generate_poc_report(
+        self,
+        model_config: Mapping[str, Any] | None = None,
+        training_config: Mapping[str, Any] | None = None,
+        final_metrics: Mapping[str, Any] | None = None,
+        *,
+        live: Mapping[str, Any] | None = None,
+        status: Status | None = None,
+    ) -> Path:
+        """Make the PoC report: `poc_reports/poc_report_{time}.json` and `poc_summary_{time}.csv`, never overwriting.
+
+        Works before and after `close()`, and again whenever it is called.
+
+        Args:
+            model_config: effective settings of the model.
+            training_config: effective settings of the training.
+            final_metrics: further final values; what was recorded is there anyway and is not replaced.
+            live: what the live model and trainer really have, when that was looked up.
+            status: how training ended. By default what `close` was told, or `completed` while the record is open.
+
+        Returns:
+            The path of the JSON report.
+
+        Raises:
+            KisekiError: the report cannot be written; the record is untouched.
+        """
+        from kiseki.report.generate import generate_report
+
+        inputs = {
+            "model_config": model_config,
+            "training_config": training_config,
+            "final_metrics": final_metrics,
+            "live": live,
+        }
+        with self._mutex:
+            try:
+                path = self.folder.side_file("report_inputs", self.attempt)
+                digest = write_side_file(path, "report_inputs", inputs)
+            except OSError as failure:
+                raise RunFolderError(
+                    f"{self.folder.metrics}: the report's inputs cannot be written ({failure.strerror or failure}); "
+                    f"free some space, then run: kiseki report {self.folder.root}"
+                ) from failure
+            recording = self._journal.is_open
+            if recording:
+                self.mark("report_inputs", file=path.name, sha256=digest)
+                self.flush()
+                self.refresh()
+            files = generate_report(self.folder, status=status or ("completed" if recording else None))
+            self._report_made = True
+            return files.json
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close("completed")
+        else:
+            interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
+            self.close("interrupted" if interrupted else "failed", error=type(error).__name__)
+        if not self._report_made:
+            try:
+                self.generate_poc_report()
+            except (KisekiError, OSError) as failure:
+                # what ended the block matters more than the report about it, which can be made again
+                logger.warning("the report was not made: %s", failure)
+
+    # -- what happened --------------------------------------------------------------------------------------------
+
+    @property
+    def errors(self) -> int:
+        """How often something failed inside the recorder."""
+        return self._errors + self._journal.write_errors + self._journal.sync_errors
+
+    @property
+    def dropped_rows(self) -> int:
+        """Rows that are in no file: lost, or waiting in memory for a disk that does not take them."""
+        return self._journal.dropped_rows + self._journal.waiting_rows
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _record(self, kind: str, fields: dict[str, Any]) -> bool:
+        """Write what waited for the device, then this line; a line with device tensors waits in turn."""
+        if self._pending is not None:
+            self._finish_pending()
+        if is_plain(fields):
+            return self._append(kind, fields)
+        on_device = {name: HostCopy(value) for name, value in fields.items() if lives_on_a_device(value)}
+        if on_device:
+            self._pending = (kind, {**fields, **on_device})
+            return False
+        return self._admit(kind, fields)
+
+    def _finish_pending(self) -> None:
+        if self._pending is not None:
+            (kind, fields), self._pending = self._pending, None
+            self._admit(kind, {n: v.value() if isinstance(v, HostCopy) else v for n, v in fields.items()})
+
+    def _admit(self, kind: str, fields: dict[str, Any]) -> bool:
+        try:
+            step = fields["step"] = whole_step(fields["step"])
+        except Refused as reason:
+            self._refuse(fields["step"], "row", reason)
+            return False
+        return self._append(kind, admit(fields, lambda name, reason: self._refuse(step, name, reason)))
+
+    def _append(self, kind: str, row: dict[str, Any]) -> bool:
+        if not self._journal.is_open:
+            self._refuse(row["step"], "row", Refused("the record is closed"))
+            return False
+        kept = self._journal.append(kind, encode_row(row))
+        if kind == ROW:
+            self._rows += 1
+            self._last_step = row["step"]
+        return kept
+
+    def _add_named(self, fields: dict[str, Any], named: Mapping[str, Any]) -> None:
+        for name, value in named.items():
+            try:
+                cleaned = clean_name(name)
+                if cleaned in RESERVED:
+                    raise Refused("the recorder writes this key itself")
+            except Refused as reason:
+                self._refuse(fields.get("step"), name, reason)
+            else:
+                fields[cleaned] = value
+
+    def _refuse(self, step: object, name: str, reason: Refused) -> None:
+        """Count a value that cannot be recorded; name it in a note and on the console the first time."""
+        self._errors += 1
+        printable = name.encode("utf-8", "backslashreplace").decode("utf-8")
+        if printable not in self._refused_names and len(self._refused_names) < 1000:
+            self._refused_names.add(printable)
+            self._warn(f"step {step!r:.40}: {printable!r:.80} was not recorded: {reason}")
+            self.mark(
+                "refused_value", step=step if type(step) is int else str(step)[:40], name=printable, why=str(reason)
+            )
+
+    def _append_close(self, status: Status, error: str | None) -> None:
+        now = self._clock.monotonic_nanoseconds()
+        closed: dict[str, Any] = {
+            "status": status,
+            "timestamp": self._timestamp(self._clock.wall_nanoseconds()),
+            "elapsed_time_seconds": (now - self._elapsed_zero) // 1000 / 1e6,
+            "last_step": self._last_step,
+            "rows": self._rows,
+            "recorder_errors": self.errors,
+            "dropped_rows": self.dropped_rows,
+        }
+        if error:
+            closed["error"] = error
+        self._journal.append(CLOSE, msgspec.json.encode(closed))
+
+    def _once_a_second(self, monotonic: int) -> None:
+        self._sealed_at = monotonic
+        self._journal.seal()
+        if self._journal.is_open and not self._views.syncs:
+            self._journal.sync()
+
+    def _note_view_failure(self, what: str) -> None:
+        self._errors += 1
+        self.mark("companion_failure", error=what)
+        self._warn(what)
+
+    def _count_error(self, error: Exception) -> None:
+        self._errors += 1
+        self._warn(
+            f"recording failed ({type(error).__name__}: {error}); training goes on, errors so far: {self._errors}"
+        )
+
+    def _warn(self, text: str) -> None:
+        """On the logger, at most once a minute; the counts are in the report anyway."""
+        now = self._clock.monotonic_nanoseconds()
+        if now - self._warned_at >= _WARN_EVERY:
+            self._warned_at = now
+            logger.warning("%s", text)
+
+
+def canonical_note(note: Mapping[str, Any]) -> bytes:
+    """The bytes of a note: its own key order, whatever it holds written as plain JSON."""
+    plainly = msgspec.json.decode(canonical_json(note))
+    return msgspec.json.encode({key: plainly[str(key)] for key in note})
+
+
+def _require_whole(name: str, value: object, *, least: int) -> None:
+    if value is None and name != "save_interval":
+        return
+    if type(value) is not int or not least <= value <= LARGEST_STEP:
+        raise UsageError(f"{name}: {value!r} is not a whole number from {least}")
+
+
+def _require_run_id(run_id: str | None) -> None:
+    if run_id is None:
+        return
+    if not 1 <= len(run_id) <= 100 or not set(run_id) <= _RUN_ID_CHARACTERS or run_id.startswith("."):
+        raise UsageError(f"run_id: {run_id!r:.120} is not 1 to 100 letters, digits, '.', '_' and '-'")
+
+
+def _checked_criteria(criteria: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], str]:
+    from kiseki.analysis.criteria import criteria_digest, parse_criteria
+
+    parsed = parse_criteria([dict(criterion) for criterion in criteria])
+    return msgspec.to_builtins(parsed), criteria_digest(parsed)
+
+
+def _describe_environment() -> Mapping[str, Any]:
+    from kiseki.provenance.environment import describe_environment
+
+    return describe_environment()
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("kiseki")
+    except PackageNotFoundError:
+        return "unknown"

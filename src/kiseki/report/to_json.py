@@ -1,0 +1,226 @@
+"""The PoC report as JSON: the specification's four sections, and ours beside them. Strict JSON, UTF-8.
+
+`metrics.history` holds the rows as they stand in the journal, one a line, byte for byte.
+"""
+
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from kiseki.analysis.criteria import Verdict
+from kiseki.history import Attempt, Rows
+from kiseki.report.dossier import UNKNOWN, Dossier, FinalValue
+
+SCHEMA_VERSION = 1
+
+RULE = (
+    "go: completed and every criterion met; no_go: at least one missed; conditional: none missed, at least one met, "
+    "and one not measured or the run not completed; not_judged: no criteria, or nothing they name was measured"
+)
+
+_LARGEST_EXACT_INTEGER = 2**53
+
+
+def to_json(dossier: Dossier, *, history_rows: int | None = None) -> bytes:
+    """Render the report.
+
+    Args:
+        dossier: the facts.
+        history_rows: show at most so many rows of the training history, evenly chosen, the last always among them;
+            by default all. The files beside the report always hold all.
+    """
+    out = io.BytesIO()
+    for section, value in _sections(dossier).items():
+        out.write(b",\n" if out.tell() else b"{\n")
+        out.write(b"  %b: " % _encoded(section))
+        if section == "metrics":
+            _write_metrics(out, dossier, history_rows)
+        else:
+            out.write(_indented(value, 1))
+    out.write(b"\n}\n")
+    return out.getvalue()
+
+
+def _sections(dossier: Dossier) -> dict[str, Any]:
+    history = dossier.history
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "status": dossier.status,
+        "error": dossier.error,
+        "run_id": history.run_id,
+        "generated_at": dossier.generated_at,
+        "language": dossier.language,
+        "model_info": {"name": dossier.model_name, "config": dossier.model_config},
+        "training_info": {
+            "config": dossier.training_config,
+            "start_time": dossier.start_time,
+            "end_time": dossier.end_time,
+            "total_time_seconds": dossier.total_time_seconds,
+            "total_steps": dossier.total_steps,
+        },
+        "metrics": None,
+        "files": _files(dossier),
+        "final_finite": _finite(dossier.training),
+        "evaluation": {
+            "history": list(history.evaluations.decoded()),
+            "final": _final(history.evaluations, dossier.evaluation_final),
+            "final_finite": _finite(dossier.evaluation),
+            "summary": _summary(dossier.evaluation),
+        },
+        "final_metrics_given": dossier.final_metrics_given,
+        "criteria": _criteria(dossier),
+        "phases": dossier.phases,
+        "record_quality": _quality(dossier),
+        "attempts": [_attempt(attempt, dossier) for attempt in dossier.attempts],
+        "live": dossier.live,
+        "differences": [asdict(difference) for difference in dossier.differences],
+        "environment": dossier.environment,
+        "data": dossier.data,
+        "compute": _compute(dossier),
+        "evidence": {
+            "journal": asdict(dossier.journal),
+            "files": {fact.path: {"bytes": fact.bytes, "sha256": fact.sha256} for fact in dossier.files},
+            "side_files": [asdict(side_file) for side_file in dossier.side_files],
+        },
+    }
+
+
+def _files(dossier: Dossier) -> dict[str, str | None]:
+    folder, outputs = dossier.folder, dossier.outputs
+    return {
+        "metrics_json": folder.relative(folder.training_json) if outputs["json"] else None,
+        "metrics_csv": folder.relative(folder.training_csv) if outputs["csv"] else None,
+        "plots_png": folder.relative(folder.curves_png) if outputs["plots"] else None,
+    }
+
+
+def _write_metrics(out: io.BytesIO, dossier: Dossier, history_rows: int | None) -> None:
+    rows = dossier.history.rows
+    out.write(b'{\n    "history": [')
+    separator = b"\n      "
+    for payload in _chosen(rows, history_rows):
+        out.write(separator)
+        out.write(payload)
+        separator = b",\n      "
+    out.write(b"\n    ],\n" if len(rows) else b"],\n")
+    out.write(b'    "final": %b,\n' % _indented(_final(rows, dossier.training_final), 2))
+    out.write(b'    "summary": %b\n  }' % _indented(_summary(dossier.training), 2))
+
+
+def _chosen(rows: Rows, limit: int | None) -> Iterator[bytes]:
+    if limit is None or limit >= len(rows):
+        return rows.payloads()
+    last = len(rows) - 1
+    positions = [last] if limit == 1 else [index * last // (limit - 1) for index in range(limit)]
+    return (rows.payload(position) for position in positions)
+
+
+def _final(rows: Rows, final: Mapping[str, FinalValue]) -> dict[str, Any]:
+    if not rows:
+        return {}
+    return {"step": rows.steps[-1], **{name: value.recorded for name, value in final.items()}}
+
+
+def _finite(summaries: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: {"value": summary.final, "step": summary.final_step} for name, summary in summaries.items()}
+
+
+def _summary(summaries: Mapping[str, Any]) -> dict[str, Any]:
+    keys = ("min", "max", "mean", "std", "final", "final_step", "n", "non_finite", "first_non_finite_step", "ddof")
+    return {name: {key: getattr(summary, key) for key in keys} for name, summary in summaries.items()}
+
+
+def _criteria(dossier: Dossier) -> dict[str, Any]:
+    criteria = dossier.criteria
+    return {
+        "overall": criteria.overall,
+        "rule": RULE,
+        "preliminary": dossier.status == "running",
+        "set_at": criteria.set_at,
+        "set_in_attempt": criteria.set_in_attempt,
+        "before_training": criteria.before_training,
+        "sha256": criteria.sha256,
+        "digest_matches": criteria.digest_matches,
+        "changed_in_attempts": criteria.changed_in_attempts,
+        "unreadable": criteria.unreadable or None,
+        "verdicts": [_verdict(verdict) for verdict in criteria.verdicts],
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        **asdict(verdict.criterion),
+        "verdict": verdict.answer,
+        "value": verdict.value,
+        "step": verdict.step,
+        "reason": verdict.reason or None,
+    }
+
+
+def _quality(dossier: Dossier) -> dict[str, Any]:
+    return {
+        "complete": dossier.quality.complete,
+        "last_step": dossier.total_steps,
+        "max_steps": dossier.max_steps,
+        "lines": dossier.history.lines,
+        **asdict(dossier.quality),
+    }
+
+
+def _attempt(attempt: Attempt, dossier: Dossier) -> dict[str, Any]:
+    closed = attempt.status != "unfinished"
+    ended = attempt.status if closed else "interrupted"
+    return {
+        "attempt": attempt.number,
+        "status": dossier.status if attempt is dossier.attempts[-1] else ended,
+        "closed": closed,
+        "start_time": attempt.started,
+        "end_time": attempt.ended,
+        "resume_step": attempt.resume_step,
+        "first_step": attempt.first_step,
+        "last_step": attempt.last_step,
+        "rows": attempt.rows,
+        "superseded_rows": attempt.superseded,
+        "elapsed_before_seconds": attempt.opened.get("elapsed_before_seconds", UNKNOWN),
+        "recorder": attempt.opened.get("recorder", UNKNOWN),
+    }
+
+
+def _compute(dossier: Dossier) -> dict[str, Any]:
+    environment = dossier.environment if isinstance(dossier.environment, Mapping) else {}
+    training = dossier.training
+    return {
+        "elapsed_seconds": dossier.total_time_seconds,
+        "gpus": environment.get("gpus", UNKNOWN),
+        "cpu": environment.get("cpu", UNKNOWN),
+        "tokens_seen": training["tokens_seen"].final if "tokens_seen" in training else UNKNOWN,
+        "tokens_per_second_mean": training["tokens_per_second"].mean if "tokens_per_second" in training else UNKNOWN,
+        "peak_memory_bytes": training["peak_memory_bytes"].max if "peak_memory_bytes" in training else UNKNOWN,
+        "energy_kwh": UNKNOWN,
+    }
+
+
+def _indented(value: Any, depth: int) -> bytes:
+    # No text in JSON holds a raw newline, so this only ever moves line starts.
+    return _encoded(value, indent=2).replace(b"\n", b"\n" + b"  " * depth)
+
+
+def _encoded(value: Any, indent: int | None = None) -> bytes:
+    text = json.dumps(_strict(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "replace")
+
+
+def _strict(value: Any) -> Any:
+    """The value with what JSON cannot hold as strings, the way the journal writes it."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _LARGEST_EXACT_INTEGER:
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _strict(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_strict(item) for item in value]
+    return value

@@ -1,0 +1,110 @@
+"""What each metric means: unit, how it is reduced over the window, and the panel it is drawn in.
+
+The names that the specification fixes come first and in this order wherever metrics are listed. A metric that is not
+named here is recorded all the same; it is simply unknown what it means.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+BASIC = ("step", "epoch", "timestamp", "elapsed_time_seconds", "loss", "learning_rate")
+"""Keys that every training row has."""
+
+OPTIONAL = ("pet_loss", "so8t_loss", "accuracy", "perplexity", "grad_norm")
+"""Keys that a row has when the value was recorded."""
+
+BOOKKEEPING = ("step", "timestamp", "elapsed_time_seconds", "attempt", "window_steps")
+"""Keys that say where a row belongs; they are not metrics and have no statistics."""
+
+RESERVED = ("timestamp", "elapsed_time_seconds", "attempt")
+"""Keys that the recorder writes itself and nobody may give."""
+
+Panel = Literal["loss", "learning_rate", "accuracy", "perplexity"]
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a number is.
+
+    Args:
+        unit: SI or the field's own; "1" for a plain ratio.
+        reduction: how one number came from many.
+        panel: where it is drawn, None when it has no panel of its own.
+        en: definition in English.
+        ja: the same in Japanese.
+    """
+
+    unit: str
+    reduction: str
+    panel: Panel | None
+    en: str
+    ja: str
+
+
+TOKEN_WEIGHTED = "token-weighted mean over the window"
+LAST = "value at the row's optimizer step"
+
+MEANINGS: dict[str, Meaning] = {
+    "loss": Meaning(
+        "nat", TOKEN_WEIGHTED, "loss",
+        "Total training loss: lm_loss + pet_loss + so8t_loss.",
+        "学習損失の合計(lm_loss + pet_loss + so8t_loss)。",
+    ),
+    "lm_loss": Meaning(
+        "nat", TOKEN_WEIGHTED, "loss",
+        "Cross-entropy of the language model per predicted token.",
+        "言語モデルの交差エントロピー(予測トークンあたり)。",
+    ),
+    "pet_loss": Meaning(
+        "1", "mean over the window", "loss",
+        "PET penalty times its weight λ, as it enters the loss.",
+        "PET正則化項に重みλを掛けた値(損失に加算される値)。",
+    ),
+    "pet_penalty": Meaning(
+        "1", "mean over the window", None,
+        "PET penalty before weighting: mean squared second difference of the last hidden state along tokens.",
+        "重み付け前のPET正則化項(最終隠れ状態のトークン方向2階差分の二乗平均)。",
+    ),
+    "pet_lambda": Meaning("1", LAST, None, "Weight λ of the PET penalty.", "PET正則化項の重みλ。"),
+    "so8t_loss": Meaning(
+        "1", "mean over the window", "loss",
+        "Weighted deviation of the SO(8) gates from orthogonality; a numerical monitor.",
+        "SO(8)回転ゲートの直交性からのずれ(重み付き)。数値監視用。",
+    ),
+    "learning_rate": Meaning("1", LAST, "learning_rate", "Learning rate of the step.", "そのステップの学習率。"),
+    "accuracy": Meaning(
+        "1", TOKEN_WEIGHTED, "accuracy",
+        "Share of predicted tokens that equal the label (teacher forcing).",
+        "正解トークンと一致した割合(教師強制)。",
+    ),
+    "perplexity": Meaning(
+        "1", "exp of the token-weighted mean lm_loss", "perplexity",
+        "exp(lm_loss), from the language-model loss alone.",
+        "exp(lm_loss)。言語モデル損失のみから算出。",
+    ),
+    "grad_norm": Meaning(
+        "1", LAST, None, "L2 norm of the gradient before clipping.", "クリッピング前の勾配のL2ノルム。"
+    ),
+    "epoch": Meaning("epoch", LAST, None, "Passes over the training data.", "学習データの周回数。"),
+    "tokens_seen": Meaning("token", LAST, None, "Input tokens processed so far.", "処理済み入力トークン数。"),
+    "tokens_per_second": Meaning(
+        "token/s", "mean over the window", None, "Input tokens per second, all ranks.",
+        "毎秒の処理トークン数(全ランク合計)。",
+    ),
+    "peak_memory_bytes": Meaning(
+        "byte", "maximum over the window", None, "Largest memory in use.", "最大メモリ使用量。"
+    ),
+    "eval_loss": Meaning(
+        "nat", "token-weighted mean over the evaluation set", "loss",
+        "Cross-entropy on held-out data per predicted token.",
+        "評価データの交差エントロピー(予測トークンあたり)。",
+    ),
+    "eval_accuracy": Meaning(
+        "1", "token-weighted mean over the evaluation set", "accuracy",
+        "Token accuracy on held-out data.", "評価データのトークン正解率。",
+    ),
+    "eval_perplexity": Meaning(
+        "1", "exp of eval_loss", "perplexity", "exp(eval_loss).", "exp(eval_loss)。"
+    ),
+}  # fmt: skip
+"""Definitions by metric name. The loss of a language model is in nats because the logarithm is natural."""

@@ -1,0 +1,117 @@
+"""Two files under one timestamp, both or none, never over another."""
+
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from kiseki.errors import RunFolderError, UsageError
+from kiseki.report import generate
+from kiseki.report.generate import ReportFiles, generate_report
+
+NOW = datetime(2026, 11, 23, 6, 7, 8, tzinfo=UTC)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def test_both_files_have_one_timestamp_in_utc(run: Any) -> None:
+    in_tokyo = NOW.astimezone(timezone(timedelta(hours=9)))
+    files = generate_report(run.opened().row(10).closed().folder, now=in_tokyo)
+    assert files.json == run.folder.reports / "poc_report_20261123_060708.json"
+    assert files.csv == run.folder.reports / "poc_summary_20261123_060708.csv"
+    assert names(run.folder.reports) == [files.json.name, files.csv.name]
+
+
+def test_r20_reports_of_the_same_second_stand_side_by_side(run: Any) -> None:
+    run.opened().row(10).closed()
+    first = generate_report(run.folder, now=NOW)
+    before = first.json.read_bytes()
+    second, third = generate_report(run.folder, now=NOW), generate_report(run.folder, now=NOW)
+    assert [files.json.stem[-2:] for files in (second, third)] == ["_2", "_3"]
+    assert [files.csv.stem[-2:] for files in (second, third)] == ["_2", "_3"]
+    assert first.json.read_bytes() == before
+
+
+def test_r20_a_name_taken_by_only_one_of_the_two_is_taken(run: Any) -> None:
+    run.opened().row(10).closed()
+    run.folder.reports.mkdir()
+    (run.folder.reports / "poc_report_20261123_060708.json").write_text("mine", encoding="utf-8")
+    (run.folder.reports / "poc_summary_20261123_060708_2.csv").write_text("mine", encoding="utf-8")
+    assert generate_report(run.folder, now=NOW).json.stem.endswith("_3")
+    assert len(names(run.folder.reports)) == 4
+
+
+def test_r20_processes_that_report_at_once_never_share_a_name(run: Any) -> None:
+    run.opened().row(10).closed()
+    made: list[ReportFiles] = []
+    threads = [Thread(target=lambda: made.append(generate_report(run.folder, now=NOW))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({files.json for files in made}) == 8
+    assert all(
+        files.json.stem.removeprefix("poc_report") == files.csv.stem.removeprefix("poc_summary") for files in made
+    )
+    assert len(names(run.folder.reports)) == 16
+
+
+@pytest.mark.parametrize("failing", ["csv", "json"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_when_one_cannot_be_written_the_other_does_not_stay_alone(
+    run: Any, monkeypatch: pytest.MonkeyPatch, failing: str, error: BaseException
+) -> None:
+    run.opened().row(10).closed()
+    write_new: Callable[[Path, bytes], None] = generate.write_new
+
+    def fail_for_one(target: Path, content: bytes) -> None:
+        if target.suffix == f".{failing}":
+            raise error
+        write_new(target, content)
+
+    monkeypatch.setattr(generate, "write_new", fail_for_one)
+    with pytest.raises(RunFolderError if isinstance(error, OSError) else KeyboardInterrupt):
+        generate_report(run.folder, now=NOW)
+    assert names(run.folder.reports) == []
+
+
+def test_a_report_can_stand_elsewhere(run: Any, tmp_path: Path) -> None:
+    out = tmp_path / "提出 用" / "x"
+    files = generate_report(run.opened().row(10).folder, now=NOW, out=out)
+    assert names(out) == [files.json.name, files.csv.name]
+    assert not run.folder.reports.exists()
+
+
+def test_a_file_in_the_place_of_the_folder_is_an_error_that_names_it(run: Any, tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("x", encoding="utf-8")
+    with pytest.raises(RunFolderError, match=r"taken.*--out"):
+        generate_report(run.opened().row(10).folder, now=NOW, out=taken)
+    assert taken.read_text(encoding="utf-8") == "x"
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="nobody is refused here")
+def test_a_folder_that_may_not_be_written_is_an_error_that_names_it(run: Any) -> None:
+    run.opened().row(10)
+    run.folder.reports.mkdir(mode=0o500)
+    with pytest.raises(RunFolderError, match="poc_reports"):
+        generate_report(run.folder, now=NOW)
+
+
+@pytest.mark.parametrize("formats", [[], ["pdf"], ["json", "docx"]])
+def test_unknown_formats_are_refused_before_anything_is_written(run: Any, formats: list[str]) -> None:
+    with pytest.raises(UsageError, match="json, csv"):
+        generate_report(run.opened().row(10).folder, now=NOW, formats=formats)
+    assert not run.folder.reports.exists()
+
+
+def test_only_what_was_asked_for_is_made(run: Any) -> None:
+    files = generate_report(run.opened().row(10).folder, now=NOW, formats=["csv"])
+    assert names(run.folder.reports) == [files.csv.name]
