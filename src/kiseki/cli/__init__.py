@@ -1,0 +1,85 @@
+"""The command line: one file per command. What is imported here is what `kiseki --help` has to wait for."""
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from kiseki.cli.report import report
+from kiseki.cli.show import show
+from kiseki.errors import KisekiError
+
+INTERRUPTED = 130
+READER_GONE = 141
+"""What a shell sees of a program that wrote into a closed pipe (128 + SIGPIPE)."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
+@click.version_option(package_name="kiseki", message="kiseki %(version)s")
+@click.pass_context
+def commands(context: click.Context) -> None:
+    """Record a training run, show it, report it.
+
+    \b
+    Example:
+      kiseki show runs/demo
+      kiseki report runs/demo
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+commands.add_command(report)
+commands.add_command(show)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and end the process: 0 done, 1 the answer is no, 2 wrong use or bad input, 130 interrupted.
+
+    What goes wrong is one line on stderr saying what, where and what to do; never a traceback for bad input.
+
+    Args:
+        arguments: the words after `kiseki`; those of the process by default.
+    """
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        code = commands.main(args=arguments, prog_name="kiseki", standalone_mode=False)
+    except KisekiError as error:
+        return _say(str(error), error.exit_code)
+    except click.UsageError as error:
+        hint = f" (see: {error.ctx.command_path} --help)" if error.ctx else ""
+        return _say(error.format_message() + hint, error.exit_code)
+    except click.ClickException as error:
+        return _say(error.format_message(), KisekiError.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        return _say("interrupted", INTERRUPTED)
+    except SystemExit:  # click and rich end the process so when whoever reads our output has left
+        return _leave_pipe()
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            return _leave_pipe()
+        where = f"{error.filename}: " if error.filename else ""
+        return _say(f"{where}{error.strerror or error}; check the path, permissions and free disk", 2)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _leave_pipe()
+    return code if isinstance(code, int) else 0
+
+
+def _say(message: str, code: int) -> int:
+    # File names may hold anything; a terminal must not be steered by them.
+    line = "".join(character if character.isprintable() else " " for character in message)
+    click.echo(f"kiseki: error: {line}", err=True)
+    return code
+
+
+def _leave_pipe() -> int:
+    # Python would complain once more when it flushes at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return READER_GONE

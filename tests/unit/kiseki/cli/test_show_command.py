@@ -1,0 +1,75 @@
+"""`kiseki show` says at a glance how a run went and whether its record can be trusted."""
+
+import math
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kiseki.cli.sparkline import BARS, NON_FINITE, sparkline
+from kiseki.history import Column
+from kiseki.recorder import TrainingMetricsRecorder
+
+Kiseki = Callable[..., Any]
+
+
+def test_it_shows_status_metrics_and_quality(recorded: Path, kiseki: Kiseki) -> None:
+    answer = kiseki("show", recorded)
+    assert (answer.code, answer.err) == (0, "")
+    for words in ("tiny", "completed", "step 20 of 20", "learning_rate", "eval_loss", "20 of 20 expected", "19 +1×"):
+        assert words in answer.out, words
+    assert "non-finite loss: 1, first at step 7" in answer.out
+
+
+def test_it_shows_attempts_and_what_they_replaced(tmp_path: Path, kiseki: Kiseki) -> None:
+    for resume_step in (None, 5):
+        recorder = TrainingMetricsRecorder(tmp_path, companion=False, save_plots=False, resume_step=resume_step)
+        for step in range((resume_step or 0) + 1, 11):
+            recorder.record_step(step=step, epoch=0.0, loss=1.0, learning_rate=1.0)
+        recorder.close("interrupted")
+    out = kiseki("show", tmp_path).out
+    assert "step 5" in out
+    assert "superseded by a resumed attempt: 5" in out
+
+
+def test_it_changes_nothing(recorded: Path, kiseki: Kiseki) -> None:
+    def standing() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in recorded.rglob("*") if path.is_file()}
+
+    before = standing()
+    kiseki("show", recorded)
+    assert standing() == before
+
+
+def test_hostile_names_do_not_steer_the_terminal(tmp_path: Path, kiseki: Kiseki) -> None:
+    recorder = TrainingMetricsRecorder(
+        tmp_path, model_name="\x1b[31mred [bold]m[/bold]", companion=False, save_plots=False
+    )
+    recorder.record_step(step=1, epoch=0.0, loss=1.0, learning_rate=1.0, **{"[red]x[/red]": 1.0, "\u202eevil": 1.0})
+    recorder.close()
+    answer = kiseki("show", tmp_path)
+    assert answer.code == 0
+    assert not {"\x1b", "\u202e"} & set(answer.out)
+    assert "[red]x[/red]" in answer.out
+
+
+@given(st.lists(st.floats(), min_size=1, max_size=100), st.integers(1, 50))
+def test_a_sparkline_shows_every_non_finite_value_and_fits_its_width(values: list[float], width: int) -> None:
+    count = len(values)
+    line = sparkline(Column("x", array("q", range(count)), array("q", range(1, count + 1)), array("d", values)), width)
+    assert len(line) == min(width, count)
+    assert set(line) <= {*BARS, NON_FINITE}
+    assert (NON_FINITE in line) == any(not math.isfinite(value) for value in values)
+
+
+def test_a_gap_is_blank_and_a_falling_curve_falls() -> None:
+    steps = [1, 2, 3, 4, 13, 14, 15, 16]
+    column = Column("x", array("q", range(8)), array("q", steps), array("d", [8, 7, 6, 5, 4, 3, 2, 1]))
+    line = sparkline(column, 8)
+    assert " " in line
+    bars = line.replace(" ", "")
+    assert list(bars) == sorted(bars, reverse=True)
+    assert (bars[0], bars[-1]) == (BARS[-1], BARS[0])
