@@ -1,0 +1,1 @@
+"""Quadruple-thinking data: the format, the parser and the token dataset."""
