@@ -1,0 +1,1 @@
+"""Import paths for trainers that already use them."""

@@ -1,0 +1,205 @@
+"""Which checkpoints are complete, and what they come from.
+
+The Trainer writes a checkpoint file by file into its final folder, so a kill leaves some of them unfinished. A
+checkpoint counts as complete when everything that resuming reads is there and whole. A manifest, written last, lists
+sizes and says which run, configuration and data the checkpoint comes from.
+"""
+
+import json
+import re
+import secrets
+import zipfile
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from kiseki.filesystem import replacing
+from kiseki.record.side_files import canonical_json
+
+CHECKPOINTS = "checkpoints"
+MANIFEST = "checkpoint_manifest.json"
+GATES_FILE = "so8_gates.safetensors"  # as so8t.model.attach.GATES_FILE (tested); not imported: that loads torch
+
+_NAME = re.compile(r"checkpoint-(\d+)")
+_WEIGHTS = ("adapter_model.safetensors", "model.safetensors", "model.safetensors.index.json")
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """What a checkpoint comes from.
+
+    Attributes:
+        session_id: the run.
+        config: its effective settings.
+        data: name of a dataset ("train", "eval") -> SHA-256 of its file.
+    """
+
+    session_id: str
+    config: Mapping[str, Any]
+    data: Mapping[str, str]
+
+    def plain(self) -> "Origin":
+        """The same, as it reads back from JSON."""
+        return msgspec.json.decode(canonical_json(msgspec.structs.asdict(self)), type=Origin)
+
+
+class _Manifest(msgspec.Struct, kw_only=True):
+    origin: Origin
+    step: int
+    files: dict[str, int]
+
+
+def new_session_id(now: datetime | None = None) -> str:
+    """A name for a run: sorts by time (UTC), and differs for two runs of one second.
+
+    Example:
+        >>> new_session_id(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))[:16]
+        '20260102_030405_'
+    """
+    return f"{now or datetime.now(UTC):%Y%m%d_%H%M%S}_{secrets.token_hex(4)}"
+
+
+def checkpoint_step(folder: Path) -> int | None:
+    """The optimizer step in a checkpoint folder's name; None for any other name.
+
+    Example:
+        >>> checkpoint_step(Path("runs/demo/checkpoints/checkpoint-40"))
+        40
+    """
+    match = _NAME.fullmatch(folder.name)
+    return int(match.group(1)) if match else None
+
+
+def write_manifest(folder: Path, origin: Origin) -> None:
+    """Close a checkpoint: list its files, and say what it comes from."""
+    files = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
+    files.pop(MANIFEST, None)
+    content = {"origin": msgspec.structs.asdict(origin), "step": checkpoint_step(folder), "files": files}
+    with replacing(folder / MANIFEST) as out:
+        out.write(msgspec.json.format(canonical_json(content), indent=2) + b"\n")
+
+
+def read_origin(folder: Path) -> Origin | None:
+    """What a checkpoint comes from; None where nothing says so."""
+    manifest = _read_manifest(folder)
+    return manifest.origin if manifest else None
+
+
+def _read_manifest(folder: Path) -> _Manifest | None:
+    try:
+        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=_Manifest)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def what_is_missing(folder: Path, *, gates: bool = False) -> str | None:
+    """Why a checkpoint cannot be resumed from.
+
+    Args:
+        folder: the checkpoint.
+        gates: whether it must hold SO(8) gates.
+
+    Returns:
+        One phrase that names the file, or None when the checkpoint is complete.
+    """
+    if (reason := _state_problem(folder)) is not None:
+        return reason
+    if (reason := _weights_problem(folder)) is not None:
+        return reason
+    if gates and (reason := _safetensors_problem(folder / GATES_FILE)) is not None:
+        return reason
+    random_states = sorted(folder.glob("rng_state*.pth")) or [folder / "rng_state.pth"]
+    for path in (folder / "optimizer.pt", folder / "scheduler.pt", *random_states):
+        # torch.save writes a zip archive; its directory stands at the end, so a cut-off file has none.
+        if not path.is_file() or not zipfile.is_zipfile(path):
+            return f"{path.name} is missing or cut off"
+    return _manifest_problem(folder)
+
+
+def _state_problem(folder: Path) -> str | None:
+    try:
+        state = json.loads((folder / "trainer_state.json").read_bytes())
+    except (OSError, ValueError):
+        return "trainer_state.json is missing or cut off"
+    step = state.get("global_step") if isinstance(state, dict) else None
+    if step != checkpoint_step(folder):
+        return f"trainer_state.json is of step {step}"
+    return None
+
+
+def _weights_problem(folder: Path) -> str | None:
+    present = next((folder / name for name in _WEIGHTS if (folder / name).exists()), None)
+    if present is None:
+        return f"it holds no weights ({' or '.join(_WEIGHTS[:2])})"
+    if present.suffix == ".safetensors":
+        return _safetensors_problem(present)
+    try:
+        shards = set(json.loads(present.read_bytes())["weight_map"].values())
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return f"{present.name} is cut off"
+    problems = (_safetensors_problem(folder / str(shard)) for shard in sorted(shards, key=str))
+    return next((problem for problem in problems if problem is not None), None)
+
+
+def _safetensors_problem(path: Path) -> str | None:
+    """Whether the file is as long as its header says: 8 bytes of header length, the header, the tensors."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            size = path.stat().st_size
+            if not 2 <= length <= size - 8:
+                return f"{path.name} is cut off"
+            header = json.loads(file.read(length))
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    except OSError:
+        return f"{path.name} is missing"
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        return f"{path.name} has a damaged header"
+    return None if 8 + length + max(ends, default=0) == size else f"{path.name} is cut off"
+
+
+def _manifest_problem(folder: Path) -> str | None:
+    manifest = _read_manifest(folder)
+    if manifest is None:
+        return f"{MANIFEST} is cut off" if (folder / MANIFEST).exists() else None
+    for name, size in manifest.files.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != size:
+            return f"{name} is not the file that {MANIFEST} lists"
+    return None
+
+
+def complete_checkpoints(checkpoints_dir: Path, *, gates: bool = False) -> list[Path]:
+    """The complete checkpoints in a folder, oldest first; empty where there is no such folder."""
+    return [folder for folder in checkpoint_folders(checkpoints_dir) if what_is_missing(folder, gates=gates) is None]
+
+
+def newest_complete_checkpoint(
+    checkpoints_dir: Path, *, gates: bool = False, tell: Callable[[str], None] = lambda line: None
+) -> Path | None:
+    """The complete checkpoint of the highest step.
+
+    Args:
+        checkpoints_dir: folder of `checkpoint-N` folders.
+        gates: whether checkpoints must hold SO(8) gates.
+        tell: given one line for each later checkpoint that is passed over.
+
+    Returns:
+        The checkpoint, or None.
+    """
+    for folder in reversed(checkpoint_folders(checkpoints_dir)):
+        reason = what_is_missing(folder, gates=gates)
+        if reason is None:
+            return folder
+        tell(f"{folder} is not complete ({reason}) and is passed over")
+    return None
+
+
+def checkpoint_folders(checkpoints_dir: Path) -> list[Path]:
+    """All `checkpoint-N` folders, by step; empty where there is no such folder."""
+    if not checkpoints_dir.is_dir():
+        return []
+    folders = [path for path in checkpoints_dir.iterdir() if checkpoint_step(path) is not None and path.is_dir()]
+    return sorted(folders, key=lambda path: checkpoint_step(path) or 0)

@@ -1,0 +1,51 @@
+"""Keeps what an earlier run left in an output folder apart from the run that begins there. Nothing is ever deleted."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from so8t.training.checkpoints import CHECKPOINTS, checkpoint_folders, checkpoint_step
+
+EARLIER = "earlier"
+FINAL = "final"
+
+
+def set_aside_run(run_dir: Path, session_id: str, names: Sequence[str]) -> Path | None:
+    """Move an earlier run's checkpoints, final model and the like to `earlier/SESSION_ID/`.
+
+    The record itself is kept apart by kiseki, in `metrics/earlier/`.
+
+    Args:
+        run_dir: the run folder.
+        session_id: the earlier run's name.
+        names: files and folders in the run folder that belong to a run.
+
+    Returns:
+        Where they stand now; None when there was nothing.
+    """
+    return _move([run_dir / name for name in names], run_dir / EARLIER / session_id)
+
+
+def set_aside_later(run_dir: Path, step: int, session_id: str) -> Path | None:
+    """Move checkpoints beyond a step to `earlier/SESSION_ID_after_STEP/`, for a run that goes on from that step.
+
+    They are incomplete, or of work that is done again; left in place they could be taken for the run's newest.
+
+    Returns:
+        Where they stand now; None when there were none.
+    """
+    later = [path for path in checkpoint_folders(run_dir / CHECKPOINTS) if (checkpoint_step(path) or 0) > step]
+    return _move(later, run_dir / EARLIER / f"{session_id}_after_{step}")
+
+
+def _move(paths: Sequence[Path], target: Path) -> Path | None:
+    present = [path for path in paths if path.exists()]
+    if not present:
+        return None
+    number, free = 1, target
+    while free.exists():
+        number += 1
+        free = target.with_name(f"{target.name}.{number}")
+    free.mkdir(parents=True)
+    for path in present:
+        path.rename(free / path.name)
+    return free

@@ -1,0 +1,88 @@
+"""Which checkpoint training goes on from: a complete one, of the same run folder, settings and data."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from kiseki.record.side_files import differences
+from so8t.errors import CheckpointError
+from so8t.training.checkpoints import (
+    CHECKPOINTS,
+    Origin,
+    checkpoint_step,
+    newest_complete_checkpoint,
+    read_origin,
+    what_is_missing,
+)
+
+_SHOWN_DIFFERENCES = 5
+
+
+def resolve_resume(
+    wish: str, run_dir: Path, *, gates: bool = False, tell: Callable[[str], None] = lambda line: None
+) -> Path | None:
+    """The checkpoint that a wish (`auto`, `none` or a path) means.
+
+    Args:
+        wish: what was asked for.
+        run_dir: the run folder.
+        gates: whether checkpoints must hold SO(8) gates.
+        tell: given one line for each thing worth knowing.
+
+    Returns:
+        A complete checkpoint of this run folder; None for a new run, with `auto` where there is none to resume from.
+
+    Raises:
+        CheckpointError: a named checkpoint is missing, incomplete or of another run folder.
+    """
+    if wish == "none":
+        return None
+    own = run_dir / CHECKPOINTS
+    if wish != "auto":
+        return _named(Path(wish), own, gates)
+    found = newest_complete_checkpoint(own, gates=gates, tell=tell)
+    if found is None:
+        tell(f"{run_dir} holds no complete checkpoint to resume from: a new run begins")
+    return found
+
+
+def _named(folder: Path, own: Path, gates: bool) -> Path:
+    step = checkpoint_step(folder)
+    if not folder.is_dir() or step is None:
+        what = "is no checkpoint-N folder" if folder.exists() else "does not exist"
+        raise CheckpointError(
+            f"--resume-from-checkpoint: {folder} {what}; name one, or use auto for the newest complete one"
+        )
+    if folder.resolve().parent != own.resolve():
+        raise CheckpointError(
+            f"--resume-from-checkpoint: {folder} belongs to another run, not to {own.parent}; "
+            f"give that run's folder as --output-dir, or name a checkpoint in {own}"
+        )
+    reason = what_is_missing(folder, gates=gates)
+    if reason is not None:
+        raise CheckpointError(
+            f"--resume-from-checkpoint: {folder} is not complete: {reason}; use auto for the newest complete one"
+        )
+    return own / folder.name
+
+
+def check_same_origin(checkpoint: Path, now: Origin) -> None:
+    """Refuse a checkpoint that another configuration or other data led to. A checkpoint without manifest passes.
+
+    Raises:
+        CheckpointError: it names what differs.
+    """
+    before = read_origin(checkpoint)
+    if before is None:
+        return
+    changed = differences(before.config, now.plain().config)
+    changed += [
+        f"{name} data: another file (SHA-256 {before.data.get(name, 'none'):.12} -> {now.data.get(name, 'none'):.12})"
+        for name in sorted({*before.data, *now.data})
+        if before.data.get(name) != now.data.get(name)
+    ]
+    if changed:
+        more = f" and {len(changed) - _SHOWN_DIFFERENCES} more" if len(changed) > _SHOWN_DIFFERENCES else ""
+        raise CheckpointError(
+            f"{checkpoint} is of a run with other settings: {'; '.join(changed[:_SHOWN_DIFFERENCES])}{more}. "
+            "Resume with the same settings, or choose another --output-dir"
+        )

@@ -1,0 +1,113 @@
+"""What record and report are told beside the numbers: settings, criteria, data, and the model as it really is."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import msgspec
+from torch import nn
+from transformers import TrainingArguments
+
+from so8t.data.dataset import DatasetFacts
+from so8t.model.architecture import live_facts
+from so8t.training.config_keys import Config
+
+_MODEL_SECTIONS = ("model", "so8t", "quantization", "qlora")
+_PLACES = ("output_dir", "logging_dir")
+
+
+def recorded_config(config: Config) -> dict[str, Any]:
+    """The settings as they are recorded: without the place of the run folder, which may be moved between attempts."""
+    settings = config.to_dict()
+    settings["training"]["output_dir"] = "."
+    return settings
+
+
+def recorder_options(config: Config, session_id: str | None = None) -> dict[str, Any]:
+    """What the settings say about the record: name of the model, language, success criteria.
+
+    Args:
+        config: the settings.
+        session_id: name of the run; the record gets one of its own when None.
+
+    Returns:
+        Arguments for `kiseki.TrainingMetricsRecorder`.
+    """
+    options: dict[str, Any] = {
+        "model_name": config.pipeline.model_name,
+        "config": recorded_config(config),
+        "language": config.poc.language,
+    }
+    if session_id is not None:
+        options["run_id"] = session_id
+    if config.poc.criteria:
+        options["criteria"] = [
+            {name: value for name, value in msgspec.to_builtins(criterion).items() if value is not None}
+            for criterion in config.poc.criteria
+        ]
+    return options
+
+
+def report_inputs(
+    config: Config, model: nn.Module, arguments: TrainingArguments, data: Mapping[str, DatasetFacts]
+) -> dict[str, Any]:
+    """What the report says beside the record.
+
+    Args:
+        config: the settings asked for.
+        model: as it is trained.
+        arguments: the Trainer's arguments; tokens, accounts and places are left out.
+        data: name ("train", "eval") -> facts of that dataset.
+
+    Returns:
+        `model_config` and `training_config`, the effective settings, and `live`, what model, data and trainer really
+        are.
+    """
+    settings = recorded_config(config)
+    public = {
+        name: value
+        for name, value in arguments.to_dict().items()
+        if name not in _PLACES and not name.startswith(("hub_", "push_to_hub")) and not name.endswith("_token")
+    }
+    return {
+        "model_config": {name: settings.pop(name) for name in _MODEL_SECTIONS},
+        "training_config": {**settings, "arguments": public},
+        "live": {
+            **live_facts(model),
+            **live_settings(model, config, arguments),
+            "device": arguments.device.type,
+            "data": {name: asdict(facts) for name, facts in data.items()},
+        },
+    }
+
+
+def live_settings(model: nn.Module, config: Config, arguments: TrainingArguments) -> dict[str, Any]:
+    """The effective settings under the configuration's own names: the report names those that are not as asked.
+
+    Args:
+        model: as it is trained.
+        config: the settings asked for.
+        arguments: the Trainer's arguments.
+    """
+    facts = live_facts(model)
+    gates = facts["gate_layers"]
+    all_as_asked = config.so8t.layer_indices is None and len(gates) == facts["n_layers"]
+    settings: dict[str, Any] = {
+        "so8t": {"enabled": bool(gates)},
+        "training": {
+            "optim": str(getattr(arguments.optim, "value", arguments.optim)),
+            "fp16": arguments.fp16,
+            "bf16": arguments.bf16,
+            "gradient_accumulation_steps": arguments.gradient_accumulation_steps,
+        },
+    }
+    if config.model.model_type is not None:
+        settings["model"] = {"model_type": facts["model_type"]}
+    if config.so8t.enabled:
+        settings["so8t"]["layer_indices"] = None if all_as_asked else gates
+    if config.qlora.enabled:
+        settings["qlora"] = {"r": facts["lora_r"], "lora_alpha": facts["lora_alpha"]}
+        asked, found = config.qlora.target_modules, list(facts["lora_modules"])
+        if asked is not None:
+            settings["qlora"]["target_modules"] = asked if set(asked) == set(found) else found
+    return settings

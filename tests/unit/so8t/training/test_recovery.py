@@ -1,0 +1,391 @@
+"""Stopping in good order, the session file, and which checkpoint training goes on from."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+from transformers import TrainerControl, TrainerState
+
+from so8t.errors import CheckpointError
+from so8t.model import attach
+from so8t.training.checkpoints import (
+    GATES_FILE,
+    MANIFEST,
+    Origin,
+    complete_checkpoints,
+    newest_complete_checkpoint,
+    read_origin,
+    what_is_missing,
+    write_manifest,
+)
+from so8t.training.earlier import set_aside_later, set_aside_run
+from so8t.training.recovery import check_same_origin, resolve_resume
+from so8t.training.session import SessionCallback, SessionFile, read_session
+from so8t.training.stopping import StopCallback, StopRequest
+
+ORIGIN = Origin(session_id="one", config={"training": {"seed": 1}, "targets": ("a", "b")}, data={"train": "ab" * 32})
+
+
+def make_checkpoint(folder: Path, step: int, *, manifest: bool = True, weights: str = "adapter_model") -> Path:
+    """A checkpoint as the trainer leaves it, with small contents."""
+    checkpoint = folder / f"checkpoint-{step}"
+    checkpoint.mkdir(parents=True)
+    save_file({"w": torch.arange(64.0)}, checkpoint / f"{weights}.safetensors")
+    save_file({"theta": torch.zeros(2, 28)}, checkpoint / GATES_FILE)
+    for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
+        torch.save({"step": step, "state": torch.zeros(100)}, checkpoint / name)
+    state = {"global_step": step, "max_steps": 100}
+    (checkpoint / "trainer_state.json").write_text(json.dumps(state), encoding="utf-8")
+    if manifest:
+        write_manifest(checkpoint, ORIGIN)
+    return checkpoint
+
+
+class TestStopRequest:
+    def test_the_first_signal_is_noted_and_handlers_are_put_back(self) -> None:
+        told: list[str] = []
+        before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+        with StopRequest(tell=told.append) as stop:
+            signal.raise_signal(signal.SIGTERM)
+        assert (stop.reason, stop.exit_code, len(told)) == ("SIGTERM", 143, 1)
+        assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+    def test_a_second_signal_interrupts_at_once(self) -> None:
+        with StopRequest(tell=lambda line: None) as stop:
+            signal.raise_signal(signal.SIGTERM)
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        assert stop.exit_code == 143
+
+    def test_handlers_are_put_back_after_an_error(self) -> None:
+        before = signal.getsignal(signal.SIGINT)
+        with pytest.raises(RuntimeError), StopRequest():
+            raise RuntimeError
+        assert signal.getsignal(signal.SIGINT) is before
+
+    def test_a_signal_after_the_last_step_did_not_interrupt(self) -> None:
+        with StopRequest(tell=lambda line: None) as stop:
+            signal.raise_signal(signal.SIGTERM)
+            stop.training_ended(completed=True)
+        assert stop.reason is None
+        assert stop.exit_code == 0
+
+    def test_a_signal_while_results_are_written_changes_nothing(self) -> None:
+        with StopRequest(tell=lambda line: None) as stop:
+            stop.training_ended(completed=True)
+            signal.raise_signal(signal.SIGTERM)
+        assert stop.reason is None
+
+    def test_an_interruption_stays_one_when_training_has_ended(self) -> None:
+        with StopRequest(tell=lambda line: None) as stop:
+            signal.raise_signal(signal.SIGINT)
+            stop.training_ended(completed=False)
+        assert stop.exit_code == 130
+
+    def test_another_thread_than_the_main_one_sets_no_handlers(self) -> None:
+        failures: list[BaseException] = []
+
+        def enter() -> None:
+            try:
+                with StopRequest():
+                    pass
+            except BaseException as error:
+                failures.append(error)
+
+        thread = threading.Thread(target=enter)
+        thread.start()
+        thread.join()
+        assert failures == []
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="os.kill ends a process there")
+    def test_a_signal_during_output_does_not_break_it(self, tmp_path: Path) -> None:
+        """The handler's line goes past buffered files, which are not reentrant."""
+        kill = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM))
+        with StopRequest() as stop, (tmp_path / "out").open("wb") as out:
+            kill.start()
+            began = time.monotonic()
+            while stop.reason is None and time.monotonic() - began < 20:
+                out.write(b"." * 5000)
+                out.flush()
+        kill.join()
+        assert stop.reason == "SIGTERM"
+
+    def test_the_callback_asks_for_a_checkpoint_and_the_end(self) -> None:
+        request = StopRequest()
+        callback = StopCallback(request)
+        state, args = TrainerState(global_step=3, max_steps=9), SimpleNamespace()
+        quiet = callback.on_step_end(args, state, TrainerControl())
+        assert (quiet.should_save, quiet.should_training_stop) == (False, False)
+        request.reason = "SIGTERM"
+        stopping = callback.on_step_end(args, state, TrainerControl())
+        assert (stopping.should_save, stopping.should_training_stop) == (True, True)
+
+
+class TestSessionFile:
+    def session(self, folder: Path, **options: object) -> SessionFile:
+        moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+        options = {"now": lambda: moment, "monotonic": lambda: 0.0, "session_id": "one", **options}
+        return SessionFile(folder, model="tiny", dataset="train.jsonl", **options)
+
+    def test_it_holds_the_specified_fields_and_no_path(self, tmp_path: Path) -> None:
+        session = self.session(tmp_path)
+        session.begin(0, 100)
+        make_checkpoint(tmp_path / "checkpoints", 40)
+        session.checkpointed(40)
+        session.end("completed")
+        assert json.loads((tmp_path / "training_session.json").read_text(encoding="utf-8")) == {
+            "session_id": "one",
+            "start_time": "2026-01-02T03:04:05Z",
+            "current_step": 40,
+            "total_steps": 100,
+            "checkpoints": ["checkpoints/checkpoint-40"],
+            "model": "tiny",
+            "dataset": "train.jsonl",
+            "output_dir": ".",
+            "end_time": "2026-01-02T03:04:05Z",
+            "status": "completed",
+        }
+
+    def test_it_is_not_written_every_step(self, tmp_path: Path) -> None:
+        session = self.session(tmp_path)
+        session.begin(0, 100)
+        written = []
+        for step in range(1, 26):
+            session.advance(step)
+            recorded = read_session(session.path)
+            assert recorded is not None
+            written.append(recorded.current_step)
+        assert sorted(set(written)) == [0, 10, 20]
+
+    def test_slow_steps_are_written_by_time(self, tmp_path: Path) -> None:
+        now = [0.0]
+        session = self.session(tmp_path, monotonic=lambda: now[0])
+        session.begin(0, 100)
+        now[0] = 29.0
+        session.advance(1)
+        assert read_session(session.path).current_step == 0
+        now[0] = 31.0
+        session.advance(2)
+        assert read_session(session.path).current_step == 2
+
+    def test_a_restart_goes_on_with_it(self, tmp_path: Path) -> None:
+        first = self.session(tmp_path)
+        first.begin(0, 100)
+        first.advance(50)
+        first.end("interrupted")
+        later = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC) + timedelta(hours=2)
+        second = self.session(tmp_path, resume=True, now=lambda: later)
+        second.begin(40, 100)
+        session = read_session(tmp_path / "training_session.json")
+        assert session is not None
+        assert (session.start_time, session.session_id) == ("2026-01-02T03:04:05Z", "one")
+        assert (session.status, session.current_step, session.end_time) == ("running", 40, None)
+
+    @pytest.mark.parametrize("content", [b"", b'{"session_id": "o', b"\xff\xfe", b"[]"])
+    def test_a_damaged_one_does_not_stop_a_restart(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "training_session.json").write_bytes(content)
+        session = self.session(tmp_path, resume=True)
+        session.begin(40, 100)
+        assert read_session(session.path).session_id == "one"
+
+    def test_a_disk_that_does_not_take_it_does_not_stop_training(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_bytes(b"")
+        session = self.session(tmp_path / "file")
+        session.begin(0, 100)
+        session.end("completed")
+        assert session.session.status == "completed"
+
+    def test_the_callback_closes_a_checkpoint_with_its_manifest(self, tmp_path: Path) -> None:
+        checkpoint = make_checkpoint(tmp_path / "checkpoints", 20, manifest=False)
+        callback = SessionCallback(self.session(tmp_path), ORIGIN)
+        args = SimpleNamespace(output_dir=str(tmp_path / "checkpoints"))
+        callback.on_save(args, TrainerState(global_step=20, max_steps=100), TrainerControl())
+        assert read_origin(checkpoint) == ORIGIN.plain()
+        assert read_session(tmp_path / "training_session.json").checkpoints == ["checkpoints/checkpoint-20"]
+
+    def test_another_rank_writes_nothing(self, tmp_path: Path) -> None:
+        callback = SessionCallback(self.session(tmp_path), ORIGIN)
+        state = TrainerState(global_step=20, max_steps=100, is_world_process_zero=False)
+        args = SimpleNamespace(output_dir=str(tmp_path / "checkpoints"))
+        for event in (callback.on_train_begin, callback.on_step_end, callback.on_save):
+            event(args, state, TrainerControl())
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestCompleteness:
+    def test_the_name_of_the_gates_file_is_the_models(self) -> None:
+        assert GATES_FILE == attach.GATES_FILE
+
+    @pytest.mark.parametrize("weights", ["adapter_model", "model"])
+    @pytest.mark.parametrize("manifest", [True, False])
+    def test_a_whole_checkpoint_is_complete(self, tmp_path: Path, weights: str, manifest: bool) -> None:
+        checkpoint = make_checkpoint(tmp_path, 20, manifest=manifest, weights=weights)
+        assert what_is_missing(checkpoint, gates=True) is None
+
+    @pytest.mark.parametrize("manifest", [True, False])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "adapter_model.safetensors",
+            GATES_FILE,
+            "optimizer.pt",
+            "scheduler.pt",
+            "rng_state.pth",
+            "trainer_state.json",
+        ],
+    )
+    def test_every_file_that_resuming_reads_must_be_there_and_whole(
+        self, tmp_path: Path, name: str, manifest: bool
+    ) -> None:
+        checkpoint = make_checkpoint(tmp_path, 20, manifest=manifest)
+        whole = (checkpoint / name).read_bytes()
+        for length in (0, 1, 7, 8, 9, len(whole) // 2, len(whole) - 1):
+            (checkpoint / name).write_bytes(whole[:length])
+            assert what_is_missing(checkpoint, gates=True) is not None, length
+        (checkpoint / name).unlink()
+        assert what_is_missing(checkpoint, gates=True) is not None
+
+    @given(cut=st.integers(min_value=0))
+    def test_weights_cut_anywhere_are_noticed(self, tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
+        checkpoint = make_checkpoint(tmp_path_factory.mktemp("cut"), 20, manifest=False)
+        weights = checkpoint / "adapter_model.safetensors"
+        whole = weights.read_bytes()
+        weights.write_bytes(whole[: cut % len(whole)])
+        assert what_is_missing(checkpoint) is not None
+
+    def test_gates_are_asked_for_only_where_there_are_some(self, tmp_path: Path) -> None:
+        checkpoint = make_checkpoint(tmp_path, 20, manifest=False)
+        (checkpoint / GATES_FILE).unlink()
+        assert what_is_missing(checkpoint) is None
+        assert "so8_gates" in str(what_is_missing(checkpoint, gates=True))
+
+    def test_every_shard_of_an_index_must_be_whole(self, tmp_path: Path) -> None:
+        checkpoint = make_checkpoint(tmp_path, 20, manifest=False, weights="part-1")
+        index = {"weight_map": {"w": "part-1.safetensors", "v": "part-2.safetensors"}}
+        (checkpoint / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+        assert what_is_missing(checkpoint) == "part-2.safetensors is missing"
+        save_file({"v": torch.zeros(3)}, checkpoint / "part-2.safetensors")
+        assert what_is_missing(checkpoint) is None
+
+    def test_a_file_that_is_not_the_manifests_is_noticed(self, tmp_path: Path) -> None:
+        checkpoint = make_checkpoint(tmp_path, 20)
+        (checkpoint / "README.md").write_text("new", encoding="utf-8")
+        assert what_is_missing(checkpoint) is None, "a further file does no harm"
+        (checkpoint / "optimizer.pt").unlink()
+        torch.save({}, checkpoint / "optimizer.pt")
+        assert MANIFEST in str(what_is_missing(checkpoint))
+
+    def test_a_torn_manifest_is_noticed(self, tmp_path: Path) -> None:
+        checkpoint = make_checkpoint(tmp_path, 20)
+        (checkpoint / MANIFEST).write_bytes((checkpoint / MANIFEST).read_bytes()[:-20])
+        assert MANIFEST in str(what_is_missing(checkpoint))
+
+    def test_the_newest_is_by_step_and_torn_ones_are_passed_over_aloud(self, tmp_path: Path) -> None:
+        for step in (100, 20, 9):
+            make_checkpoint(tmp_path, step)
+        (tmp_path / "checkpoint-100" / "optimizer.pt").unlink()
+        (tmp_path / "checkpoint-x").mkdir()
+        os.utime(tmp_path / "checkpoint-9", (time.time() + 100,) * 2)
+        told: list[str] = []
+        assert newest_complete_checkpoint(tmp_path, gates=True, tell=told.append) == tmp_path / "checkpoint-20"
+        assert len(told) == 1
+        assert "checkpoint-100" in told[0]
+        assert "optimizer.pt" in told[0]
+        assert [path.name for path in complete_checkpoints(tmp_path)] == ["checkpoint-9", "checkpoint-20"]
+
+    def test_no_folder_holds_no_checkpoint(self, tmp_path: Path) -> None:
+        assert newest_complete_checkpoint(tmp_path / "none") is None
+
+
+class TestResolveResume:
+    def test_none_is_a_new_run_whatever_stands_there(self, tmp_path: Path) -> None:
+        make_checkpoint(tmp_path / "checkpoints", 20)
+        assert resolve_resume("none", tmp_path) is None
+
+    def test_auto_is_the_newest_complete_one(self, tmp_path: Path) -> None:
+        make_checkpoint(tmp_path / "checkpoints", 20)
+        assert resolve_resume("auto", tmp_path, gates=True) == tmp_path / "checkpoints" / "checkpoint-20"
+
+    def test_auto_without_any_is_a_new_run_and_says_so(self, tmp_path: Path) -> None:
+        told: list[str] = []
+        assert resolve_resume("auto", tmp_path, tell=told.append) is None
+        assert "new run" in told[-1]
+
+    def test_a_path_may_be_written_in_any_way(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        make_checkpoint(tmp_path / "checkpoints", 20)
+        monkeypatch.chdir(tmp_path)
+        found = resolve_resume("checkpoints/../checkpoints/checkpoint-20", tmp_path)
+        assert found == tmp_path / "checkpoints" / "checkpoint-20"
+
+    @pytest.mark.parametrize(
+        ("wish", "says"),
+        [
+            ("nowhere/checkpoint-20", "does not exist"),
+            ("mine/checkpoints", "is no checkpoint-N folder"),
+            ("other/checkpoints/checkpoint-20", "belongs to another run"),
+            ("mine/checkpoints/checkpoint-30", "is not complete: optimizer.pt"),
+        ],
+    )
+    def test_what_cannot_be_resumed_is_refused_with_the_reason(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wish: str, says: str
+    ) -> None:
+        make_checkpoint(tmp_path / "mine" / "checkpoints", 20)
+        make_checkpoint(tmp_path / "other" / "checkpoints", 20)
+        (make_checkpoint(tmp_path / "mine" / "checkpoints", 30) / "optimizer.pt").unlink()
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(CheckpointError) as refused:
+            resolve_resume(wish, Path("mine"))
+        assert says in str(refused.value)
+        assert refused.value.exit_code == 2
+
+    def test_the_same_origin_passes(self, tmp_path: Path) -> None:
+        check_same_origin(make_checkpoint(tmp_path, 20), ORIGIN)
+
+    def test_another_configuration_is_named(self, tmp_path: Path) -> None:
+        other = Origin(session_id="one", config={"training": {"seed": 2}, "targets": ["a", "b"]}, data=ORIGIN.data)
+        with pytest.raises(CheckpointError, match=r"training\.seed: 1 -> 2"):
+            check_same_origin(make_checkpoint(tmp_path, 20), other)
+
+    def test_another_dataset_of_the_same_name_is_named(self, tmp_path: Path) -> None:
+        other = Origin(session_id="one", config=ORIGIN.config, data={"train": "cd" * 32})
+        with pytest.raises(CheckpointError, match="train data: another file"):
+            check_same_origin(make_checkpoint(tmp_path, 20), other)
+
+    def test_a_checkpoint_without_manifest_is_left_to_the_record(self, tmp_path: Path) -> None:
+        check_same_origin(make_checkpoint(tmp_path, 20, manifest=False), ORIGIN)
+
+
+class TestEarlierRuns:
+    def test_what_an_earlier_run_left_is_moved_whole_and_never_over_another(self, tmp_path: Path) -> None:
+        for _ in range(2):
+            make_checkpoint(tmp_path / "checkpoints", 20)
+            (tmp_path / "training_session.json").write_text("{}", encoding="utf-8")
+            set_aside_run(tmp_path, "one", ["checkpoints", "final", "training_session.json"])
+        for name in ("one", "one.2"):
+            aside = tmp_path / "earlier" / name
+            assert sorted(path.name for path in aside.iterdir()) == ["checkpoints", "training_session.json"]
+            assert what_is_missing(aside / "checkpoints" / "checkpoint-20", gates=True) is None
+        assert [path.name for path in tmp_path.iterdir()] == ["earlier"]
+
+    def test_nothing_to_move_makes_no_folder(self, tmp_path: Path) -> None:
+        assert set_aside_run(tmp_path, "one", ["checkpoints"]) is None
+        assert list(tmp_path.iterdir()) == []
+
+    def test_checkpoints_beyond_the_resumed_step_leave_the_run(self, tmp_path: Path) -> None:
+        for step in (20, 40, 60):
+            make_checkpoint(tmp_path / "checkpoints", step)
+        aside = set_aside_later(tmp_path, 20, "one")
+        assert aside == tmp_path / "earlier" / "one_after_20"
+        assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["checkpoint-20"]
+        assert sorted(path.name for path in aside.iterdir()) == ["checkpoint-40", "checkpoint-60"]
