@@ -276,14 +276,14 @@ class Criterion(Section, frozen=True):
         operator: How the measured value must compare with the threshold.
         threshold: The number to compare with.
         when: Which value counts: the last recorded one (``final``), the best of the run (lowest for < and <=,
-            highest for > and >=), or that of the ``last evaluation``.
+            highest for > and >=), or that of the ``last_evaluation``.
         description: What the criterion means, in words for the reader of the report.
     """
 
     metric: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_./-]*$")]
     operator: Literal["<", "<=", ">", ">=", "=="]
     threshold: float
-    when: Literal["final", "best", "last evaluation"] = "final"
+    when: Literal["final", "best", "last_evaluation"] = "final"
     description: str | None = None
 
 

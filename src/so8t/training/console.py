@@ -71,7 +71,8 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
         if not state.is_world_process_zero or not logs:
             return
         if "eval_loss" in logs:
-            self._say(state, f"held-out loss {_shown(logs['eval_loss'])}")
+            # the Trainer's own figure; the record's is weighted by tokens and differs in the third digit
+            self._say(state, f"held-out loss {_shown(logs['eval_loss'])} (mean of batches)")
         elif "loss" in logs:
             now = self._monotonic()
             if now - self._said >= _LEAST_SECONDS_BETWEEN_LINES or state.global_step >= state.max_steps:

@@ -384,3 +384,12 @@ def test_text_that_is_no_configuration_is_a_config_error(tmp_path: Path, text: s
     path.write_text(text, encoding="utf-8", newline="\n")
     with pytest.raises(ConfigError):
         load_config(path)
+
+
+def test_when_a_criterion_is_measured_is_said_in_the_words_that_the_report_knows() -> None:
+    from typing import get_args, get_type_hints
+
+    from kiseki.analysis.criteria import When
+    from so8t.training.config_keys import Criterion
+
+    assert get_args(get_type_hints(Criterion)["when"]) == get_args(When)
