@@ -161,21 +161,27 @@ class FileLock:
             return True
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
         waited, pause = 0.0, 0.005
-        while not _try_lock(descriptor):
-            if waited >= timeout:
+        try:
+            while not _try_lock(descriptor):
+                if waited >= timeout:
+                    return False
+                sleep(pause)
+                waited, pause = waited + pause, min(pause * 2, 0.1)
+            self._descriptor = descriptor
+            return True
+        finally:
+            if not self.held:
                 os.close(descriptor)
-                return False
-            sleep(pause)
-            waited, pause = waited + pause, min(pause * 2, 0.1)
-        self._descriptor = descriptor
-        return True
 
     def release(self) -> None:
         """Give the lock back; harmless when it is not held."""
         if self.held:
-            _unlock(self._descriptor)
-            os.close(self._descriptor)
-            self._descriptor = -1
+            descriptor, self._descriptor = self._descriptor, -1
+            # closing releases it too, unless a child that has not dropped it yet was forked meanwhile
+            with contextlib.suppress(OSError):
+                _unlock(descriptor)
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
 
     def drop_in_child(self) -> None:
         """In a forked child: close the inherited descriptor without unlocking what the parent holds."""

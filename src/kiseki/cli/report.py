@@ -60,7 +60,7 @@ def report(run: Path, lang: str | None, out: Path | None, formats: str, history_
     click.echo("提出ファイル / Files to submit")
     for path in (*(files.written[name] for name in FORMATS if name in files.written), folder.curves_png):
         if path.is_file():
-            click.echo(f"  {_shown(path, folder)}")
+            click.echo(f"  {path.as_posix()}")
 
 
 def _refresh(folder: RunFolder, *, needed: bool) -> None:
@@ -73,7 +73,3 @@ def _refresh(folder: RunFolder, *, needed: bool) -> None:
             raise
         # A copy that cannot be written, such as an auditor's, can still be reported elsewhere.
         click.echo(f"kiseki: warning: JSON, CSV and PNG were left as they are: {error}", err=True)
-
-
-def _shown(path: Path, folder: RunFolder) -> str:
-    return folder.relative(path) if path.is_relative_to(folder.root) else path.as_posix()

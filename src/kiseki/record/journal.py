@@ -85,6 +85,7 @@ class Journal:
         self._clock = clock
         self._timestamp = TimestampWriter()
         self._unfinished = b""
+        self._unfinished_kind = ""
         self._waiting: deque[tuple[str, bytes]] = deque()
         self._waiting_bytes = 0
         self._failure: _Interval | None = None
@@ -100,8 +101,8 @@ class Journal:
 
     @property
     def waiting_rows(self) -> int:
-        """Rows that are in memory only, because writing fails at present."""
-        return sum(kind == ROW for kind, _ in self._waiting)
+        """Rows that are in memory only, or not wholly in the file, because writing fails at present."""
+        return sum(kind == ROW for kind, _ in self._waiting) + (self._unfinished_kind == ROW)
 
     def append(self, kind: str, payload: bytes) -> bool:
         """Append one line; True when all of it is in the kernel, so that SIGKILL cannot take it."""
@@ -146,9 +147,14 @@ class Journal:
             self._drain()
         self.dropped_rows += self.waiting_rows
         self._waiting.clear()
-        os.close(self._descriptor)
-        self._descriptor = _CLOSED
-        self._lock.release()
+        self._unfinished_kind = ""
+        descriptor, self._descriptor = self._descriptor, _CLOSED
+        try:
+            os.close(descriptor)
+        except OSError:  # a network file system tells here what it could not write
+            self.sync_errors += 1
+        finally:
+            self._lock.release()
 
     def drop_in_child(self) -> None:
         """In a forked child: close the copies, write nothing ever."""
@@ -169,7 +175,7 @@ class Journal:
         self._bytes += len(line)
         self._seq += 1
         if written != len(line):
-            self._unfinished = line[written:]
+            self._unfinished, self._unfinished_kind = line[written:], kind
             self._finish_line()
         return True
 
@@ -216,6 +222,9 @@ class Journal:
                 self._begin_failure(error)
                 return False
             self._unfinished = self._unfinished[written:]
+        if self._unfinished_kind == ROW and self._failure is not None:
+            self._failure.delayed += 1
+        self._unfinished_kind = ""
         return True
 
     def _note(self, note: dict[str, Any]) -> bool:
