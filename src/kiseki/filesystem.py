@@ -24,6 +24,19 @@ sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 """Makes the bytes of an open file durable: `fdatasync` where there is one, else `fsync`."""
 
 
+def sync_file(path: Path) -> None:
+    """Make the bytes of a file durable, whoever wrote them.
+
+    Raises:
+        OSError: the disk refused, or the file cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+    try:
+        sync_data(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable; does nothing where folders cannot be opened (Windows)."""
     if WINDOWS:

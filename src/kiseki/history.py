@@ -7,11 +7,8 @@ earlier attempts beyond N are superseded: they stay in the journal and leave the
 from __future__ import annotations
 
 import mmap
-from array import array
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +17,12 @@ import msgspec
 from kiseki.errors import JournalDamaged, RunFolderError
 from kiseki.filesystem import FileLock
 from kiseki.record.line import CLOSE, EVAL, NOTE, OPEN, ROW
-from kiseki.record.reader import Damage, JournalReader, Placed
+from kiseki.record.reader import Damage, JournalReader
+from kiseki.record.row import step_of
+from kiseki.rows import Column, JsonObject, Rows, number
 from kiseki.run_folder import RunFolder
 
-JsonObject = dict[str, Any]
-
-
-class _RowKey(msgspec.Struct):
-    step: int
-    timestamp: str = ""
+__all__ = ["Attempt", "Column", "History", "JsonObject", "Rows", "number", "read_history"]
 
 
 class _Opened(msgspec.Struct):
@@ -38,26 +32,6 @@ class _Opened(msgspec.Struct):
     attempt: int
     timestamp: str
     resume_step: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One metric over the rows that count; a row in which it is missing is simply not there.
-
-    Attributes:
-        name: the metric.
-        position: int64, index of the row among the rows that count; a jump of more than 1 is a gap.
-        step: int64, optimizer step of each value.
-        value: float64, NaN and infinities as they were recorded.
-    """
-
-    name: str
-    position: array[int] = field(default_factory=lambda: array("q"))
-    step: array[int] = field(default_factory=lambda: array("q"))
-    value: array[float] = field(default_factory=lambda: array("d"))
-
-    def __len__(self) -> int:
-        return len(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,128 +61,6 @@ class Attempt:
     rows: int
     superseded: int
     status: str
-
-
-class Rows:
-    """The lines of one kind that count, in step order, as places in the journal.
-
-    Payload bytes are read when asked for, so that a million rows cost 24 MB here and not 300.
-
-    Attributes:
-        repeated: lines whose step the same attempt had already recorded; the later one counts.
-        out_of_order: lines whose step was below the line before them within one attempt.
-        superseded: lines that a resumed attempt replaced.
-    """
-
-    def __init__(self, content: bytes | mmap.mmap) -> None:
-        self._content = content
-        self._offset = array("Q")
-        self._length = array("Q")
-        self._attempt = array("q")
-        self.steps = array("q")
-        self.repeated = 0
-        self.out_of_order = 0
-        self.superseded = 0
-
-    def __len__(self) -> int:
-        return len(self.steps)
-
-    def payload(self, position: int) -> bytes:
-        """The JSON object of one row, byte for byte as it was recorded."""
-        start = self._offset[position]
-        return self._content[start : start + self._length[position]]
-
-    def payloads(self) -> Iterator[bytes]:
-        """All of them, in step order."""
-        content = self._content
-        for start, length in zip(self._offset, self._length, strict=True):
-            yield content[start : start + length]
-
-    def decoded(self) -> Iterator[JsonObject]:
-        """The rows as objects; non-finite values are the strings they were recorded as."""
-        decode = msgspec.json.Decoder(dict[str, Any]).decode
-        return (decode(payload) for payload in self.payloads())
-
-    def attempt(self, position: int) -> int:
-        """The number of the attempt that recorded a row, from 1."""
-        return self._attempt[position] + 1
-
-    @cached_property
-    def columns(self) -> dict[str, Column]:
-        """Every numeric key, in order of first appearance."""
-        columns: dict[str, Column] = {}
-        for position, row in enumerate(self.decoded()):
-            step = self.steps[position]
-            for name, recorded in row.items():
-                value = number(recorded)
-                if value is None:
-                    continue
-                column = columns.get(name)
-                if column is None:
-                    column = columns[name] = Column(name)
-                column.position.append(position)
-                column.step.append(step)
-                column.value.append(value)
-        return columns
-
-    def add(self, step: int, attempt: int, offset: int, length: int) -> int | None:
-        """Take in the next line of the journal; returns the attempt whose line it replaces, if any."""
-        place = bisect_left(self.steps, step)
-        if place == len(self.steps):
-            self.steps.append(step)
-            self._offset.append(offset)
-            self._length.append(length)
-            self._attempt.append(attempt)
-            return None
-        replaced = None
-        if self.steps[place] == step:
-            replaced = self._attempt[place]
-            if replaced == attempt:
-                self.repeated += 1
-            else:
-                self.superseded += 1
-            self._offset[place], self._length[place], self._attempt[place] = offset, length, attempt
-        else:
-            self.steps.insert(place, step)
-            self._offset.insert(place, offset)
-            self._length.insert(place, length)
-            self._attempt.insert(place, attempt)
-        return replaced
-
-    def rewind(self, resume_step: int) -> list[int]:
-        """Supersede everything beyond a step; returns the attempt of each line that leaves."""
-        place = bisect_right(self.steps, resume_step)
-        gone = list(self._attempt[place:])
-        for column in (self.steps, self._offset, self._length, self._attempt):
-            del column[place:]
-        self.superseded += len(gone)
-        return gone
-
-
-def number(recorded: object) -> float | None:
-    """The value of a recorded JSON value: non-finite strings and long integers come back as numbers.
-
-    Example:
-        >>> number("-Infinity"), number("9007199254740993"), number(True), number("2026-11-23T05:00:00Z")
-        (-inf, 9007199254740992.0, None, None)
-    """
-    if isinstance(recorded, bool):
-        return None
-    if isinstance(recorded, (int, float)):
-        return _as_float(recorded)
-    if isinstance(recorded, str):
-        if recorded in ("NaN", "Infinity", "-Infinity"):
-            return float(recorded)
-        if recorded.removeprefix("-").isdecimal():
-            return _as_float(int(recorded)) if len(recorded) < 4000 else float("inf")
-    return None
-
-
-def _as_float(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return float("inf") if value > 0 else float("-inf")
 
 
 @dataclass(frozen=True)
@@ -268,7 +120,7 @@ class History:
 @dataclass
 class _AttemptInReading:
     opened: JsonObject
-    ended: str | None = None
+    last_dated: bytes = b"{}"
     first_step: int | None = None
     last_step: int | None = None
     rows: int = 0
@@ -280,7 +132,7 @@ class _AttemptInReading:
             number=int(self.opened["attempt"]),
             opened=self.opened,
             started=str(self.opened["timestamp"]),
-            ended=self.ended,
+            ended=msgspec.json.decode(self.last_dated, type=_Dated).timestamp or None,
             resume_step=self.opened.get("resume_step"),
             first_step=self.first_step,
             last_step=self.last_step,
@@ -288,6 +140,10 @@ class _AttemptInReading:
             superseded=self.superseded,
             status=self.status,
         )
+
+
+class _Dated(msgspec.Struct):
+    timestamp: str = ""
 
 
 class _Reading:
@@ -298,32 +154,29 @@ class _Reading:
         self.attempts: list[_AttemptInReading] = []
         self.notes: list[JsonObject] = []
         self.closed: JsonObject | None = None
-        self._decode = msgspec.json.Decoder(dict[str, Any]).decode
-        self._decode_key = msgspec.json.Decoder(_RowKey).decode
+        self._decode = msgspec.json.Decoder(JsonObject).decode
 
-    def take(self, placed: Placed) -> None:
+    def take(self, kind: str, payload: bytes, offset: int) -> None:
         """One good line.
 
         Raises:
             msgspec.DecodeError: it does not hold what a line of its kind holds.
         """
-        kind, payload, _ = placed.line
-        if kind == OPEN:
+        if kind == ROW and self.attempts:
+            self._row(payload, offset)
+        elif kind == OPEN:
             self._open(payload)
         elif not self.attempts:
             return
-        elif kind == ROW:
-            self._row(payload, placed.payload_offset)
         elif kind == EVAL:
-            key = self._decode_key(payload)
-            self.evaluations.add(key.step, len(self.attempts) - 1, placed.payload_offset, len(payload))
-            self.attempts[-1].ended = key.timestamp or self.attempts[-1].ended
+            self.evaluations.add(step_of(payload), len(self.attempts) - 1, offset, len(payload))
+            self.attempts[-1].last_dated = payload
         elif kind == NOTE:
             self.notes.append({**self._decode(payload), "attempt": len(self.attempts)})
         elif kind == CLOSE:
             self.closed = self._decode(payload)
             self.attempts[-1].status = str(self.closed.get("status", "completed"))
-            self.attempts[-1].ended = str(self.closed.get("timestamp", self.attempts[-1].ended))
+            self.attempts[-1].last_dated = payload
 
     def _open(self, payload: bytes) -> None:
         opened = msgspec.json.decode(payload, type=_Opened)
@@ -335,18 +188,19 @@ class _Reading:
             self.evaluations.rewind(opened.resume_step)
 
     def _row(self, payload: bytes, offset: int) -> None:
-        key = self._decode_key(payload)
+        step = step_of(payload)
         index = len(self.attempts) - 1
         attempt = self.attempts[index]
-        if attempt.last_step is not None and key.step < attempt.last_step:
+        if attempt.last_step is None:
+            attempt.first_step = step
+        elif step < attempt.last_step:
             self.rows.out_of_order += 1
-        replaced = self.rows.add(key.step, index, offset, len(payload))
+        replaced = self.rows.add(step, index, offset, len(payload))
         if replaced is not None and replaced != index:
             self.attempts[replaced].superseded += 1
         attempt.rows += 1
-        attempt.first_step = key.step if attempt.first_step is None else attempt.first_step
-        attempt.last_step = key.step
-        attempt.ended = key.timestamp or attempt.ended
+        attempt.last_step = step
+        attempt.last_dated = payload
 
 
 def read_history(folder: RunFolder) -> History:
@@ -359,13 +213,12 @@ def read_history(folder: RunFolder) -> History:
     content = _mapped(folder.journal)
     reader = JournalReader(folder.journal, limit=len(content))
     reading = _Reading(content)
-    for placed in reader:
+    for (kind, payload, _), offset in reader:
         try:
-            reading.take(placed)
+            reading.take(kind, payload, offset)
         except msgspec.DecodeError as error:
             raise JournalDamaged(
-                f"{folder.journal}: line {reader.lines + 1} is whole but is no `{placed.line.kind}` line of "
-                f"format 1: {error}"
+                f"{folder.journal}: line {reader.lines} is whole but is no `{kind}` line of format 1: {error}"
             ) from error
     if not reading.attempts:
         raise RunFolderError(f"{folder.journal}: the journal holds no whole `open` line, so nothing was recorded")

@@ -22,7 +22,7 @@ from kiseki.record.attempt import Intent, begin
 from kiseki.record.clock import Clock, SystemClock, TimestampWriter
 from kiseki.record.device import HostCopy, lives_on_a_device
 from kiseki.record.line import CLOSE, EVAL, NOTE, ROW
-from kiseki.record.row import LARGEST_STEP, Number, Refused, admit, clean_name, encode_row, is_plain, whole_step
+from kiseki.record.row import LARGEST_STEP, Number, Refused, admit, clean_name, encode_fixed_row, encode_row, whole_step
 from kiseki.record.side_files import canonical_json, write_side_file
 from kiseki.run_folder import RunFolder
 from kiseki.vocabulary import RESERVED
@@ -199,33 +199,35 @@ class TrainingMetricsRecorder:
         try:
             with self._mutex:
                 monotonic = self._clock.monotonic_nanoseconds()
-                fields: dict[str, Any] = {
-                    "step": step,
-                    "epoch": epoch,
-                    "timestamp": self._timestamp(self._clock.wall_nanoseconds()),
-                    "elapsed_time_seconds": (monotonic - self._elapsed_zero) // 1000 / 1e6,
-                    "loss": loss,
-                    "learning_rate": learning_rate,
-                    "attempt": self.attempt,
-                }
-                # A missing metric is an absent key. Written out: a loop would cost more than all of these tests.
-                if pet_loss is not None:
-                    fields["pet_loss"] = pet_loss
-                if so8t_loss is not None:
-                    fields["so8t_loss"] = so8t_loss
-                if accuracy is not None:
-                    fields["accuracy"] = accuracy
-                if perplexity is not None:
-                    fields["perplexity"] = perplexity
-                if grad_norm is not None:
-                    fields["grad_norm"] = grad_norm
-                if more:
+                timestamp = self._timestamp(self._clock.wall_nanoseconds())
+                elapsed = (monotonic - self._elapsed_zero) // 1000 / 1e6
+                payload = None
+                if not more and self._pending is None:
+                    payload = encode_fixed_row(
+                        step, epoch, timestamp, elapsed, loss, learning_rate, self.attempt,
+                        pet_loss, so8t_loss, accuracy, perplexity, grad_norm,
+                    )  # fmt: skip
+                if payload is not None:
+                    kept = self._append(ROW, step, payload)
+                else:
+                    fields: dict[str, Any] = {
+                        "step": step,
+                        "epoch": epoch,
+                        "timestamp": timestamp,
+                        "elapsed_time_seconds": elapsed,
+                        "loss": loss,
+                        "learning_rate": learning_rate,
+                        "attempt": self.attempt,
+                        "pet_loss": pet_loss,
+                        "so8t_loss": so8t_loss,
+                        "accuracy": accuracy,
+                        "perplexity": perplexity,
+                        "grad_norm": grad_norm,
+                    }
                     self._add_named(fields, more)
-                kept = self._record(ROW, fields)
+                    kept = self._record(ROW, fields)
                 if monotonic - self._sealed_at >= _SECOND:
                     self._once_a_second(monotonic)
-                if self._views.here and self._last_step is not None and self._journal.is_open:
-                    self._views.recorded(self._last_step)
                 return kept
         except Exception as error:  # noqa: BLE001 - the training boundary: counted and reported, never raised
             self._count_error(error)
@@ -418,10 +420,7 @@ class TrainingMetricsRecorder:
 
     def _record(self, kind: str, fields: dict[str, Any]) -> bool:
         """Write what waited for the device, then this line; a line with device tensors waits in turn."""
-        if self._pending is not None:
-            self._finish_pending()
-        if is_plain(fields):
-            return self._append(kind, fields)
+        self._finish_pending()
         on_device = {name: HostCopy(value) for name, value in fields.items() if lives_on_a_device(value)}
         if on_device:
             self._pending = (kind, {**fields, **on_device})
@@ -439,16 +438,17 @@ class TrainingMetricsRecorder:
         except Refused as reason:
             self._refuse(fields["step"], "row", reason)
             return False
-        return self._append(kind, admit(fields, lambda name, reason: self._refuse(step, name, reason)))
+        row = admit(fields, lambda name, reason: self._refuse(step, name, reason))
+        return self._append(kind, step, encode_row(row))
 
-    def _append(self, kind: str, row: dict[str, Any]) -> bool:
+    def _append(self, kind: str, step: int, payload: bytes) -> bool:
         if not self._journal.is_open:
-            self._refuse(row["step"], "row", Refused("the record is closed"))
+            self._refuse(step, "row", Refused("the record is closed"))
             return False
-        kept = self._journal.append(kind, encode_row(row))
+        kept = self._journal.append(kind, payload)
         if kind == ROW:
             self._rows += 1
-            self._last_step = row["step"]
+            self._last_step = step
         return kept
 
     def _add_named(self, fields: dict[str, Any], named: Mapping[str, Any]) -> None:
@@ -491,8 +491,12 @@ class TrainingMetricsRecorder:
     def _once_a_second(self, monotonic: int) -> None:
         self._sealed_at = monotonic
         self._journal.seal()
-        if self._journal.is_open and not self._views.syncs:
+        if not self._journal.is_open:
+            return
+        if not self._views.syncs:
             self._journal.sync()
+        if self._views.here and self._last_step is not None:
+            self._views.recorded(self._last_step)
 
     def _note_view_failure(self, what: str) -> None:
         self._errors += 1

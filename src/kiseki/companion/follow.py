@@ -1,9 +1,8 @@
 """Follows a growing journal: how long it is, the latest recorded step, and durability once a second."""
 
-import os
 import re
 
-from kiseki.filesystem import sync_data
+from kiseki.filesystem import sync_file
 from kiseki.run_folder import RunFolder
 
 _ROW_STEP = re.compile(rb'^\{"row":\{"step":(\d+)', re.MULTILINE)
@@ -47,9 +46,5 @@ class JournalFollower:
         """
         if self._synced_bytes == self.size:
             return
-        descriptor = os.open(self._path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
-        try:
-            sync_data(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_file(self._path)
         self._synced_bytes = self.size

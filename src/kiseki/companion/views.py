@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from kiseki.companion.tables import EVALUATION_COLUMNS, TRAINING_COLUMNS, write_csv, write_json
 from kiseki.errors import RunFolderError
-from kiseki.filesystem import FileLock, replacing, sweep_temporaries
+from kiseki.filesystem import FileLock, replacing, sweep_temporaries, sync_file
 from kiseki.history import History, read_history
 from kiseki.run_folder import RunFolder
 
@@ -55,6 +55,7 @@ def refresh_views(
     try:
         history = read_history(folder)
         _require_space(folder, history)
+        sync_file(folder.journal)  # after a power cut a view must not show rows that the journal has lost
         written = 0
         if tables:
             written += _write_tables(history)

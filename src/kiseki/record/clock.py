@@ -21,6 +21,10 @@ class SystemClock:
     monotonic_nanoseconds = staticmethod(time.monotonic_ns)
 
 
+_POINT_THREE_DIGITS = [f".{number:03d}" for number in range(1000)]
+_THREE_DIGITS_ZULU = [f"{number:03d}Z" for number in range(1000)]
+
+
 class TimestampWriter:
     """Writes times as RFC 3339 in UTC with microseconds; the text up to the second is kept for the next call.
 
@@ -39,4 +43,5 @@ class TimestampWriter:
         if second != self._second:
             self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
             self._second = second
-        return f"{self._text}.{nanoseconds // 1000:06d}Z"
+        thousand, one = divmod(nanoseconds // 1000, 1000)
+        return f"{self._text}{_POINT_THREE_DIGITS[thousand]}{_THREE_DIGITS_ZULU[one]}"

@@ -3,8 +3,9 @@
 The CRC-32 covers the line's bytes before `,"crc"`. It finds accidents, not tampering: that is what seals are for.
 """
 
-import zlib
+from binascii import hexlify
 from typing import NamedTuple
+from zlib import crc32
 
 OPEN, ROW, EVAL, NOTE, SEAL, CLOSE = "open", "row", "eval", "note", "seal", "close"
 
@@ -32,8 +33,18 @@ def frame(kind: str, payload: bytes, seq: int) -> bytes:
         >>> frame("note", b'{"kind":"phase"}', 7)
         b'{"note":{"kind":"phase"},"seq":7,"crc":"f540ef5d"}\\n'
     """
-    body = b'{"%b":%b,"seq":%d' % (kind.encode("ascii"), payload, seq)
-    return b'%b,"crc":"%08x"}\n' % (body, zlib.crc32(body))
+    prefix, prefix_crc = _PREFIXES.get(kind) or _prefix(kind)
+    numbered = b',"seq":%d' % seq
+    crc = crc32(numbered, crc32(payload, prefix_crc))  # of the three in a row, without copying them together first
+    return b"".join((prefix, payload, numbered, b',"crc":"', hexlify(crc.to_bytes(4, "big")), b'"}\n'))
+
+
+def _prefix(kind: str) -> tuple[bytes, int]:
+    prefix = b'{"%b":' % kind.encode("ascii")
+    return prefix, crc32(prefix)
+
+
+_PREFIXES = {kind: _prefix(kind) for kind in (OPEN, ROW, EVAL, NOTE, SEAL, CLOSE)}
 
 
 def parse(raw: bytes) -> Line | None:
@@ -46,13 +57,17 @@ def parse(raw: bytes) -> Line | None:
         True
     """
     body = raw[:-_TAIL_LENGTH]
-    if raw[len(body) :] != b',"crc":"%08x"}' % zlib.crc32(body):
+    if raw[-_TAIL_LENGTH:] != b',"crc":"%08x"}' % crc32(body):
         return None
-    kind_end = body.find(b'":', 2)
     seq_start = body.rfind(b',"seq":', -_MAX_SEQ_DIGITS - len(b',"seq":'))
-    if body[:2] != b'{"' or kind_end < 0 or seq_start < kind_end:
-        return None
     digits = body[seq_start + len(b',"seq":') :]
-    if not digits.isdigit():
+    if body.startswith(b'{"row":'):
+        kind, kind_end = ROW, len(b'{"row"')
+    else:
+        kind_end = body.find(b'":', 2) + 1
+        kind = body[2 : kind_end - 1].decode("ascii", "replace")
+        if body[:2] != b'{"' or not kind_end:
+            return None
+    if seq_start < kind_end or not digits.isdigit():
         return None
-    return Line(body[2:kind_end].decode("ascii", "replace"), body[kind_end + 2 : seq_start], int(digits))
+    return Line(kind, body[kind_end + 1 : seq_start], int(digits))

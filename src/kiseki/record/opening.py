@@ -59,8 +59,7 @@ def recover(folder: RunFolder) -> Found:
     reader = JournalReader(folder.journal)
     opens: list[bytes] = []
     last_dated, last_row = b"{}", b""
-    for placed in reader:
-        kind, payload, _ = placed.line
+    for (kind, payload, _), _ in reader:
         if kind == OPEN:
             opens.append(payload)
         elif kind in (ROW, EVAL, CLOSE):
@@ -106,18 +105,20 @@ def set_aside(folder: RunFolder, run_id: str) -> Path:
     """
     target = folder.earlier / run_id
     number = 1
-    while target.exists():
+    while RunFolder(
+        target
+    ).journal.exists():  # one without a journal is where an interrupted move began: it goes on there
         number += 1
         target = folder.earlier / f"{run_id}.{number}"
     aside = RunFolder(target)
-    aside.metrics.mkdir(parents=True)
+    aside.metrics.mkdir(parents=True, exist_ok=True)
     staying = {folder.journal.name, folder.journal_lock.name, folder.views_lock.name, folder.earlier.name}
     for entry in sorted(folder.metrics.iterdir()):
         if entry.name not in staying:
-            entry.rename(aside.metrics / entry.name)
+            entry.replace(aside.metrics / entry.name)
     if folder.curves_png.exists():
-        aside.plots.mkdir()
-        folder.curves_png.rename(aside.curves_png)
+        aside.plots.mkdir(exist_ok=True)
+        folder.curves_png.replace(aside.curves_png)
     # The journal goes last: whoever is interrupted here finds it, and sets the rest aside again.
     folder.journal.rename(aside.journal)
     sync_folder(aside.metrics)

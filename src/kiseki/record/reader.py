@@ -2,6 +2,9 @@
 
 Two kinds of trouble are told apart. Bytes after the last good line are a *torn tail*: what a kill or a power cut
 leaves, and nothing that was ever acknowledged as durable. Anything wrong before a good line is *damage*.
+
+The file is read in blocks and not mapped: a writer that moves a torn tail aside makes it shorter, and touching the
+lost end of a mapping would kill the reader.
 """
 
 import hashlib
@@ -14,6 +17,8 @@ import msgspec
 
 from kiseki.errors import RunFolderError
 from kiseki.record.line import SEAL, Line, parse
+
+_BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +39,6 @@ class Seal(msgspec.Struct):
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A good line and where its payload stands in the file."""
-
-    line: Line
-    payload_offset: int
-
-
 class JournalReader:
     """Iterates over the good lines of a journal; afterwards its attributes describe what was read.
 
@@ -49,6 +46,9 @@ class JournalReader:
         path: the journal.
         limit: read at most so many bytes; by default the length the file has when reading starts, so that a
             growing journal is read to one point in time.
+
+    Yields:
+        Each good line, and the offset of its payload in the file.
 
     Raises:
         RunFolderError: there is no journal, or it cannot be read.
@@ -64,8 +64,8 @@ class JournalReader:
     def __init__(self, path: Path, limit: int | None = None) -> None:
         self._path = path
         self._limit = limit
-        self._digest = hashlib.sha256()
-        self._digest_at_last_good = self._digest
+        self._hashed = _PrefixDigest()
+        self._digest_at_last_good = self._hashed.sha256
         self._due = 0
         self.lines = 0
         self.good_bytes = 0
@@ -78,40 +78,51 @@ class JournalReader:
         """Running SHA-256 over the good bytes, ready to be continued."""
         return self._digest_at_last_good.copy()
 
-    def __iter__(self) -> Iterator[Placed]:
-        offset, suspects = 0, list[Damage]()
-        for number, raw in enumerate(self._raw_lines(), start=1):
-            whole = raw.endswith(b"\n")
-            line = parse(raw[:-1]) if whole else None
-            if line is None:
-                if not suspects:
-                    self._digest_at_last_good = self._digest.copy()
-                suspects.append(Damage(number, offset, "the line is broken or its CRC is wrong"))
-            else:
-                self.damage += suspects
-                self._due += len(suspects)
-                suspects.clear()
-                self._check(line, number, offset)
-                yield Placed(line, offset + len(line.kind) + 4)
-            self._digest.update(raw)
-            offset += len(raw)
-            if line is not None:
-                self._digest_at_last_good = self._digest
+    def __iter__(self) -> Iterator[tuple[Line, int]]:
+        number, suspects = 0, list[Damage]()
+        for offset, block in self._blocks():
+            self._hashed.hold(offset, block)
+            *raw_lines, torn = block.split(b"\n")
+            for raw in raw_lines:
+                number += 1
+                line = parse(raw)
+                if line is None:
+                    if not suspects:
+                        self._hashed.advance(offset)
+                        self._digest_at_last_good = self._hashed.sha256.copy()
+                    suspects.append(Damage(number, offset, "the line is broken or its CRC is wrong"))
+                    offset += len(raw) + 1
+                    continue
+                if suspects:
+                    self.damage += suspects
+                    self._due += len(suspects)
+                    suspects.clear()
+                if line.seq != self._due:
+                    self.damage.append(Damage(number, offset, f"sequence number {line.seq} where {self._due} was due"))
+                if line.kind == SEAL:
+                    self._check_seal(line, number, offset)
+                self._due = line.seq + 1
                 self.lines += 1
+                yield line, offset + len(line.kind) + 4
+                offset += len(raw) + 1
                 self.good_bytes = offset
-        self.tail_bytes = offset - self.good_bytes
+            self._hashed.advance(offset)
+            if not suspects:
+                self._digest_at_last_good = self._hashed.sha256
+            self.tail_bytes = offset + len(torn) - self.good_bytes
 
-    def _raw_lines(self) -> Iterator[bytes]:
+    def _blocks(self) -> Iterator[tuple[int, bytes]]:
+        """Offset and bytes of successive blocks, each beginning with a line."""
         try:
-            with self._path.open("rb") as journal:
+            with self._path.open("rb", buffering=0) as journal:
                 left = os.fstat(journal.fileno()).st_size if self._limit is None else self._limit
-                for raw in journal:
-                    if len(raw) > left:
-                        raw = raw[:left]
-                    if not raw:
-                        return
-                    left -= len(raw)
-                    yield raw
+                offset, torn = 0, b""
+                while left and (read := journal.read(min(left, max(_BLOCK_BYTES, len(torn))))):
+                    left -= len(read)
+                    block = torn + read
+                    yield offset, block
+                    torn = block[block.rfind(b"\n") + 1 :]
+                    offset += len(block) - len(torn)
         except FileNotFoundError:
             raise RunFolderError(
                 f"{self._path}: there is no journal here; name the output folder of a recorded run"
@@ -119,17 +130,33 @@ class JournalReader:
         except OSError as error:
             raise RunFolderError(f"{self._path}: the journal cannot be read: {error.strerror}") from error
 
-    def _check(self, line: Line, number: int, offset: int) -> None:
-        if line.seq != self._due:
-            self.damage.append(Damage(number, offset, f"sequence number {line.seq} where {self._due} was due"))
-        self._due = line.seq + 1
-        if line.kind == SEAL:
-            try:
-                seal = msgspec.json.decode(line.payload, type=Seal)
-            except msgspec.DecodeError:
-                self.damage.append(Damage(number, offset, "the seal cannot be read"))
-                return
-            if seal.bytes == offset and seal.sha256 == self._digest.hexdigest():
-                self.sealed_bytes = offset
-            else:
-                self.damage.append(Damage(number, offset, "the seal does not match what stands before it"))
+    def _check_seal(self, line: Line, number: int, offset: int) -> None:
+        try:
+            seal = msgspec.json.decode(line.payload, type=Seal)
+        except msgspec.DecodeError:
+            self.damage.append(Damage(number, offset, "the seal cannot be read"))
+            return
+        self._hashed.advance(offset)
+        if seal.bytes == offset and seal.sha256 == self._hashed.sha256.hexdigest():
+            self.sealed_bytes = offset
+        else:
+            self.damage.append(Damage(number, offset, "the seal does not match what stands before it"))
+
+
+class _PrefixDigest:
+    """SHA-256 over a file's beginning, brought forward only where somebody asks: at seals and at the end of a block."""
+
+    def __init__(self) -> None:
+        self.sha256 = hashlib.sha256()
+        self._position = 0
+        self._block, self._block_offset = b"", 0
+
+    def hold(self, offset: int, block: bytes) -> None:
+        """The bytes from `offset` on, which the next `advance` may need."""
+        self._block, self._block_offset = block, offset
+
+    def advance(self, position: int) -> None:
+        """Take in everything up to `position`."""
+        view = memoryview(self._block)
+        self.sha256.update(view[self._position - self._block_offset : position - self._block_offset])
+        self._position = position

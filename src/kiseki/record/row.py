@@ -76,26 +76,90 @@ def plain(value: object) -> float | int:
     raise Refused(f"{type(value).__name__} is not a number")
 
 
-def is_plain(fields: Mapping[str, Any]) -> bool:
-    """Whether a row can be written as it is: its step and attempt are integers, its timestamp a text, all else floats.
+class _FixedRow(msgspec.Struct, omit_defaults=True):
+    """A row of the specification's own keys, in their order. Encoding a struct costs a third of building a dict."""
 
-    This is what nearly every row is, found out in one pass; everything else goes through `admit`.
+    step: int
+    epoch: float
+    timestamp: str
+    elapsed_time_seconds: float
+    loss: float
+    learning_rate: float
+    attempt: int
+    pet_loss: float | None = None
+    so8t_loss: float | None = None
+    accuracy: float | None = None
+    perplexity: float | None = None
+    grad_norm: float | None = None
+
+
+def encode_fixed_row(
+    step: object,
+    epoch: object,
+    timestamp: str,
+    elapsed_time_seconds: float,
+    loss: object,
+    learning_rate: object,
+    attempt: int,
+    pet_loss: object,
+    so8t_loss: object,
+    accuracy: object,
+    perplexity: object,
+    grad_norm: object,
+) -> bytes | None:
+    """The JSON object of a row that is what nearly every row is: floats, and nothing but the specification's keys.
+
+    Returns:
+        None when something is of another kind; the row then goes through `admit` and `encode_row`, which give the same
+        bytes for the same values.
 
     Example:
-        >>> is_plain({"step": 1, "timestamp": "2026-11-23T05:00:00Z", "loss": 2.5, "attempt": 1})
-        True
-        >>> is_plain({"step": 1, "timestamp": "2026-11-23T05:00:00Z", "loss": "2.5", "attempt": 1})
-        False
+        >>> encode_fixed_row(1, 0.1, "2026-11-23T05:00:00Z", 2.5, 0.5, 0.01, 1, None, None, None, None, None)
+        b'{"step":1,"epoch":0.1,"timestamp":"2026-11-23T05:00:00Z","elapsed_time_seconds":2.5,"loss":0.5,\
+"learning_rate":0.01,"attempt":1}'
     """
-    kinds = [*map(type, fields.values())]
-    return (
-        kinds.count(float) == len(kinds) - 3
-        and kinds.count(int) == 2
-        and kinds.count(str) == 1
-        and type(fields["attempt"]) is int
-        and type(step := fields["step"]) is int
+    if (
+        type(step) is int
+        and type(epoch) is float
+        and type(loss) is float
+        and type(learning_rate) is float
+        and (pet_loss is None or type(pet_loss) is float)
+        and (so8t_loss is None or type(so8t_loss) is float)
+        and (accuracy is None or type(accuracy) is float)
+        and (perplexity is None or type(perplexity) is float)
+        and (grad_norm is None or type(grad_norm) is float)
         and 0 <= step <= LARGEST_STEP
-    )
+    ):
+        payload = _encode(
+            _FixedRow(
+                step, epoch, timestamp, elapsed_time_seconds, loss, learning_rate, attempt,
+                pet_loss, so8t_loss, accuracy, perplexity, grad_norm,
+            )
+        )  # fmt: skip
+        if b":null" not in payload:  # what msgspec writes for NaN and infinities
+            return payload
+    return None
+
+
+class _StepOnly(msgspec.Struct):
+    step: int
+
+
+def step_of(payload: bytes) -> int:
+    """The optimizer step of a row or an evaluation; rows of ours begin with it.
+
+    Raises:
+        msgspec.DecodeError: it has none.
+
+    Example:
+        >>> step_of(b'{"step":7,"loss":0.5}'), step_of(b'{"loss":0.5,"step":7}')
+        (7, 7)
+    """
+    if payload.startswith(b'{"step":'):
+        digits = payload[8 : payload.find(b",", 8)]
+        if digits.isdigit():
+            return int(digits)
+    return msgspec.json.decode(payload, type=_StepOnly).step
 
 
 def whole_step(step: object) -> int:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kiseki.history import number
-from kiseki.record.row import Refused, clean_name, encode_row, exact, plain
+from kiseki.record.row import Refused, admit, clean_name, encode_fixed_row, encode_row, exact, plain
 from support import strict_json
 
 
@@ -76,3 +76,32 @@ def test_names_that_would_break_a_line_or_a_terminal_are_refused(name: str) -> N
 
 def test_names_are_normalised_so_that_one_name_is_one_metric() -> None:
     assert clean_name("が") == "が"
+
+
+optional = st.one_of(st.none(), st.floats())
+
+
+@given(st.integers(0, 2**53), st.lists(st.floats(), min_size=4, max_size=4), st.lists(optional, min_size=5, max_size=5))
+def test_the_quick_way_writes_the_bytes_of_the_general_way_or_nothing(
+    step: int, basic: list[float], more: list[float | None]
+) -> None:
+    epoch, elapsed, loss, learning_rate = basic
+    names = ("pet_loss", "so8t_loss", "accuracy", "perplexity", "grad_norm")
+    general = {
+        "step": step,
+        "epoch": epoch,
+        "timestamp": "2026-11-23T05:00:00.000000Z",
+        "elapsed_time_seconds": elapsed,
+        "loss": loss,
+        "learning_rate": learning_rate,
+        "attempt": 1,
+        **dict(zip(names, more, strict=True)),
+    }
+    quick = encode_fixed_row(step, epoch, general["timestamp"], elapsed, loss, learning_rate, 1, *more)
+    all_finite = all(value is None or math.isfinite(value) for value in (*basic, *more))
+    assert quick == (encode_row(admit(general, lambda *_: None)) if all_finite else None)
+
+
+@pytest.mark.parametrize("loss", [True, "0.5", 3, 2**60, Decimal("0.5"), np.float64(0.5), None])
+def test_the_quick_way_leaves_everything_but_floats_to_the_general_way(loss: object) -> None:
+    assert encode_fixed_row(1, 0.1, "t", 0.1, loss, 0.1, 1, None, None, None, None, None) is None
