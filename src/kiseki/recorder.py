@@ -7,7 +7,6 @@ on that boundary: they raise, so that a wrong folder is known before the first s
 
 import logging
 import os
-import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,13 +18,13 @@ import msgspec
 from kiseki.companion.keeper import ViewKeeper
 from kiseki.errors import KisekiError, RunFolderError, UsageError
 from kiseki.record.attempt import Intent, begin
+from kiseki.record.boundary import TrainingBoundary
 from kiseki.record.clock import Clock, SystemClock, TimestampWriter
-from kiseki.record.device import HostCopy, lives_on_a_device
+from kiseki.record.intake import Intake
 from kiseki.record.line import CLOSE, EVAL, NOTE, ROW
-from kiseki.record.row import LARGEST_STEP, Number, Refused, admit, clean_name, encode_fixed_row, encode_row, whole_step
+from kiseki.record.row import LARGEST_STEP, Number, encode_fixed_row
 from kiseki.record.side_files import canonical_json, write_side_file
 from kiseki.run_folder import RunFolder
-from kiseki.vocabulary import RESERVED
 
 __all__ = ["Status", "TrainingMetricsRecorder"]
 
@@ -34,7 +33,7 @@ logger = logging.getLogger("kiseki")
 Status = Literal["completed", "interrupted", "failed"]
 
 _SECOND = 1_000_000_000
-_WARN_EVERY = 60 * _SECOND
+_CLOCK_JUMP = 2 * _SECOND
 _RUN_ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
 # A notebook cell that is run again makes a second recorder for the same folder in the same process.
@@ -116,7 +115,7 @@ class TrainingMetricsRecorder:
         self.folder = RunFolder(Path(output_dir))
         self._clock = clock or SystemClock()
         self._timestamp = TimestampWriter()
-        self._mutex = threading.RLock()
+        self._boundary = TrainingBoundary(self._clock)
         earlier_here = _recording_here.pop(self.folder.root.absolute(), None)
         if earlier_here is not None:
             earlier_here.close("interrupted")
@@ -148,10 +147,8 @@ class TrainingMetricsRecorder:
         self._journal = begun.journal
         self._elapsed_zero = begun.began_monotonic_nanoseconds - round(begun.elapsed_before_seconds * _SECOND)
         self._sealed_at = begun.began_monotonic_nanoseconds
-        self._warned_at = -_WARN_EVERY
-        self._pending: tuple[str, dict[str, Any]] | None = None
-        self._errors = 0
-        self._refused_names: set[str] = set()
+        self._wall_minus_monotonic = self._clock_difference()
+        self._intake = Intake(self._append, self.mark, self._boundary.warn)
         self._rows = 0
         self._last_step: int | None = None
         self._report_made = False
@@ -197,12 +194,12 @@ class TrainingMetricsRecorder:
             waits for a device tensor, or was refused.
         """
         try:
-            with self._mutex:
+            with self._boundary.mutex:
                 monotonic = self._clock.monotonic_nanoseconds()
                 timestamp = self._timestamp(self._clock.wall_nanoseconds())
                 elapsed = (monotonic - self._elapsed_zero) // 1000 / 1e6
                 payload = None
-                if not more and self._pending is None:
+                if not more and not self._intake.waiting:
                     payload = encode_fixed_row(
                         step, epoch, timestamp, elapsed, loss, learning_rate, self.attempt,
                         pet_loss, so8t_loss, accuracy, perplexity, grad_norm,
@@ -224,13 +221,12 @@ class TrainingMetricsRecorder:
                         "perplexity": perplexity,
                         "grad_norm": grad_norm,
                     }
-                    self._add_named(fields, more)
-                    kept = self._record(ROW, fields)
+                    kept = self._intake.take(ROW, fields, more)
                 if monotonic - self._sealed_at >= _SECOND:
                     self._once_a_second(monotonic)
                 return kept
-        except Exception as error:  # noqa: BLE001 - the training boundary: counted and reported, never raised
-            self._count_error(error)
+        except Exception as error:  # noqa: BLE001 - the training boundary, without the cost of entering a block
+            self._boundary.count(error)
             return False
 
     def record_evaluation(self, step: int, epoch: Number = None, **metrics: Number) -> bool:
@@ -244,21 +240,17 @@ class TrainingMetricsRecorder:
         Returns:
             As `record_step`.
         """
-        try:
-            with self._mutex:
-                monotonic = self._clock.monotonic_nanoseconds()
-                fields: dict[str, Any] = {
-                    "step": step,
-                    "epoch": epoch,
-                    "timestamp": self._timestamp(self._clock.wall_nanoseconds()),
-                    "elapsed_time_seconds": (monotonic - self._elapsed_zero) // 1000 / 1e6,
-                    "attempt": self.attempt,
-                }
-                self._add_named(fields, metrics)
-                return self._record(EVAL, fields)
-        except Exception as error:  # noqa: BLE001 - the training boundary
-            self._count_error(error)
-            return False
+        with self._boundary:
+            monotonic = self._clock.monotonic_nanoseconds()
+            fields: dict[str, Any] = {
+                "step": step,
+                "epoch": epoch,
+                "timestamp": self._timestamp(self._clock.wall_nanoseconds()),
+                "elapsed_time_seconds": (monotonic - self._elapsed_zero) // 1000 / 1e6,
+                "attempt": self.attempt,
+            }
+            return self._intake.take(EVAL, fields, metrics)
+        return False
 
     def mark(self, kind: str, **fields: object) -> bool:
         """Note anything worth keeping: `mark("phase", name="transition", step=24)`. Never raises.
@@ -272,13 +264,10 @@ class TrainingMetricsRecorder:
         Returns:
             True when the note survives SIGKILL.
         """
-        try:
-            with self._mutex:
-                note = {"kind": kind, "timestamp": self._timestamp(self._clock.wall_nanoseconds()), **fields}
-                return self._journal.append(NOTE, canonical_note(note))
-        except Exception as error:  # noqa: BLE001 - the training boundary
-            self._count_error(error)
-            return False
+        with self._boundary:
+            note = {"kind": kind, "timestamp": self._timestamp(self._clock.wall_nanoseconds()), **fields}
+            return self._journal.append(NOTE, canonical_note(note))
+        return False
 
     # -- keeping --------------------------------------------------------------------------------------------------
 
@@ -288,14 +277,11 @@ class TrainingMetricsRecorder:
         Returns:
             True when the disk said so; False when it did not, or rows are still waiting for it.
         """
-        try:
-            with self._mutex:
-                self._finish_pending()
-                self._journal.seal()
-                return self._journal.sync()
-        except Exception as error:  # noqa: BLE001 - the training boundary
-            self._count_error(error)
-            return False
+        with self._boundary:
+            self._intake.finish()
+            self._journal.seal()
+            return self._journal.sync()
+        return False
 
     def refresh(self) -> bool:
         """Bring JSON, CSV and PNG up to date now. Never raises.
@@ -303,13 +289,10 @@ class TrainingMetricsRecorder:
         Returns:
             True when all of them show every row recorded so far.
         """
-        try:
-            with self._mutex:
-                self._finish_pending()
-                return self._views.refresh()
-        except Exception as error:  # noqa: BLE001 - the training boundary
-            self._count_error(error)
-            return False
+        with self._boundary:
+            self._intake.finish()
+            return self._views.refresh()
+        return False
 
     def close(self, status: Status = "completed", *, error: str | None = None) -> None:
         """End the record: close line, seal, durability, views. Harmless in any order and when called twice.
@@ -318,17 +301,16 @@ class TrainingMetricsRecorder:
             status: how training ended.
             error: why, in a few words, when it did not end well.
         """
-        with self._mutex:
+        with self._boundary.mutex:
             if not self._journal.is_open:
                 return
             try:
-                self._finish_pending()
-                self._append_close(status, error)
-                self._journal.seal()
-                self._journal.sync()
-                self._views.refresh()
-            except Exception as failure:  # noqa: BLE001 - the training boundary
-                self._count_error(failure)
+                with self._boundary:
+                    self._intake.finish()
+                    self._append_close(status, error)
+                    self._journal.seal()
+                    self._journal.sync()
+                    self._views.refresh()
             finally:
                 self._views.end()
                 self._journal.close()
@@ -368,7 +350,7 @@ class TrainingMetricsRecorder:
             "final_metrics": final_metrics,
             "live": live,
         }
-        with self._mutex:
+        with self._boundary.mutex:
             try:
                 path = self.folder.side_file("report_inputs", self.attempt)
                 digest = write_side_file(path, "report_inputs", inputs)
@@ -409,7 +391,8 @@ class TrainingMetricsRecorder:
     @property
     def errors(self) -> int:
         """How often something failed inside the recorder."""
-        return self._errors + self._journal.write_errors + self._journal.sync_errors
+        journal = self._journal
+        return self._boundary.errors + self._intake.refused + journal.write_errors + journal.sync_errors
 
     @property
     def dropped_rows(self) -> int:
@@ -418,60 +401,14 @@ class TrainingMetricsRecorder:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _record(self, kind: str, fields: dict[str, Any]) -> bool:
-        """Write what waited for the device, then this line; a line with device tensors waits in turn."""
-        self._finish_pending()
-        on_device = {name: HostCopy(value) for name, value in fields.items() if lives_on_a_device(value)}
-        if on_device:
-            self._pending = (kind, {**fields, **on_device})
-            return False
-        return self._admit(kind, fields)
-
-    def _finish_pending(self) -> None:
-        if self._pending is not None:
-            (kind, fields), self._pending = self._pending, None
-            self._admit(kind, {n: v.value() if isinstance(v, HostCopy) else v for n, v in fields.items()})
-
-    def _admit(self, kind: str, fields: dict[str, Any]) -> bool:
-        try:
-            step = fields["step"] = whole_step(fields["step"])
-        except Refused as reason:
-            self._refuse(fields["step"], "row", reason)
-            return False
-        row = admit(fields, lambda name, reason: self._refuse(step, name, reason))
-        return self._append(kind, step, encode_row(row))
-
     def _append(self, kind: str, step: int, payload: bytes) -> bool:
-        if not self._journal.is_open:
-            self._refuse(step, "row", Refused("the record is closed"))
-            return False
         kept = self._journal.append(kind, payload)
+        if not kept and not self._journal.is_open:
+            raise RunFolderError("the record is closed; a row came after close()")
         if kind == ROW:
             self._rows += 1
             self._last_step = step
         return kept
-
-    def _add_named(self, fields: dict[str, Any], named: Mapping[str, Any]) -> None:
-        for name, value in named.items():
-            try:
-                cleaned = clean_name(name)
-                if cleaned in RESERVED:
-                    raise Refused("the recorder writes this key itself")
-            except Refused as reason:
-                self._refuse(fields.get("step"), name, reason)
-            else:
-                fields[cleaned] = value
-
-    def _refuse(self, step: object, name: str, reason: Refused) -> None:
-        """Count a value that cannot be recorded; name it in a note and on the console the first time."""
-        self._errors += 1
-        printable = name.encode("utf-8", "backslashreplace").decode("utf-8")
-        if printable not in self._refused_names and len(self._refused_names) < 1000:
-            self._refused_names.add(printable)
-            self._warn(f"step {step!r:.40}: {printable!r:.80} was not recorded: {reason}")
-            self.mark(
-                "refused_value", step=step if type(step) is int else str(step)[:40], name=printable, why=str(reason)
-            )
 
     def _append_close(self, status: Status, error: str | None) -> None:
         now = self._clock.monotonic_nanoseconds()
@@ -497,24 +434,22 @@ class TrainingMetricsRecorder:
             self._journal.sync()
         if self._views.here and self._last_step is not None:
             self._views.recorded(self._last_step)
+        self._look_at_the_clock()
+
+    def _clock_difference(self) -> int:
+        return self._clock.wall_nanoseconds() - self._clock.monotonic_nanoseconds()
+
+    def _look_at_the_clock(self) -> None:
+        """Note when the wall clock was set: rows stay in order, but their timestamps jump."""
+        jump = self._clock_difference() - self._wall_minus_monotonic
+        if abs(jump) >= _CLOCK_JUMP:
+            self._wall_minus_monotonic += jump
+            self.mark("clock_jump", seconds=round(jump / _SECOND, 3), step=self._last_step)
 
     def _note_view_failure(self, what: str) -> None:
-        self._errors += 1
+        self._boundary.errors += 1
         self.mark("companion_failure", error=what)
-        self._warn(what)
-
-    def _count_error(self, error: Exception) -> None:
-        self._errors += 1
-        self._warn(
-            f"recording failed ({type(error).__name__}: {error}); training goes on, errors so far: {self._errors}"
-        )
-
-    def _warn(self, text: str) -> None:
-        """On the logger, at most once a minute; the counts are in the report anyway."""
-        now = self._clock.monotonic_nanoseconds()
-        if now - self._warned_at >= _WARN_EVERY:
-            self._warned_at = now
-            logger.warning("%s", text)
+        self._boundary.warn(what)
 
 
 def canonical_note(note: Mapping[str, Any]) -> bytes:

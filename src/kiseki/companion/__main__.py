@@ -85,7 +85,8 @@ class Companion:
         except Exception as error:  # noqa: BLE001 - a figure that cannot be drawn must not end the tables
             self.reply.failures += 1
             self.reply.last_failure = f"{type(error).__name__}: {error}"[:500]
-            traceback.print_exc()
+            with contextlib.suppress(OSError):  # the log stands on the same disk, which may be full
+                traceback.print_exc()
 
 
 def _read_requests(source: IO[bytes], requests: "queue.Queue[bytes | None]") -> None:

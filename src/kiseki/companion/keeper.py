@@ -6,15 +6,18 @@ from pathlib import Path
 
 from kiseki.companion.launch import CompanionProcess
 from kiseki.companion.pace import Pace
-from kiseki.errors import KisekiError
 from kiseki.run_folder import RunFolder
 
 _REFRESH_SECONDS = 60.0
 _REFRESH_BYTES_PER_SECOND = 5e6
+_RESTARTS = 3
 
 
 class ViewKeeper:
-    """The recorder's side of the views. A companion that fails is replaced by this process at `refresh()` and the end.
+    """The recorder's side of the views.
+
+    A companion that is lost is replaced by another within a second or two; at `refresh()` and at the end, and when
+    companions keep getting lost, this process does their work.
 
     Args:
         folder: the run.
@@ -24,7 +27,7 @@ class ViewKeeper:
         tell: called with what failed, in words, each time something new did.
 
     Attributes:
-        here: views are made in this process from the start, so that `recorded` must be called.
+        here: views are made in this process, so that `recorded` must be called.
     """
 
     def __init__(
@@ -35,13 +38,12 @@ class ViewKeeper:
         self._tell = tell
         self._failures_told = 0
         self._tables, self._figure = Pace(interval_steps), Pace(interval_steps)
+        self._interval_steps = interval_steps
+        self._restarts_left = _RESTARTS
         self._companion: CompanionProcess | None = None
+        self.here = not companion
         if companion:
-            try:
-                self._companion = CompanionProcess(folder, interval_steps)
-            except OSError as error:
-                tell(f"the companion could not be started ({error}); views are made in the training process")
-        self.here = self._companion is None
+            self._start()
 
     @property
     def companion_pid(self) -> int | None:
@@ -50,9 +52,11 @@ class ViewKeeper:
 
     @property
     def syncs(self) -> bool:
-        """Whether somebody else makes the journal durable once a second; notices a companion that has died."""
+        """Whether somebody else makes the journal durable once a second; replaces a companion that has died."""
         if self._companion is not None and not self._companion.alive:
             self._lose("the companion ended before training did")
+        if self._companion is None and not self.here:
+            self._restart()
         return self._companion is not None
 
     def recorded(self, step: int) -> None:
@@ -90,10 +94,25 @@ class ViewKeeper:
 
         try:
             refresh_views(self._folder, tables=tables, plots=plots)
-        except (KisekiError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - a view that cannot be made says nothing about the row just kept
             self._tell(f"the views could not be written: {error}")
             return False
         return True
+
+    def _start(self) -> None:
+        try:
+            self._companion = CompanionProcess(self._folder, self._interval_steps)
+        except OSError as error:
+            self.here = True
+            self._tell(f"the companion could not be started ({error}); views are made in the training process")
+
+    def _restart(self) -> None:
+        if self._restarts_left == 0:
+            self.here = True
+            return
+        self._restarts_left -= 1
+        self._failures_told = 0
+        self._start()
 
     def _lose(self, why: str) -> None:
         if self._companion is not None:

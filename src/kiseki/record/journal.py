@@ -15,6 +15,7 @@ What does not: bytes that the disk itself loses or changes after it said they we
 seals) but not mended.
 """
 
+import errno
 import hashlib
 import os
 from collections import deque
@@ -142,6 +143,8 @@ class Journal:
             return False
         try:
             sync_data(self._descriptor)
+            if os.fstat(self._descriptor).st_nlink == 0:
+                raise FileNotFoundError(errno.ENOENT, "the journal was removed while it was written")
         except OSError as error:
             self.sync_errors += 1
             self._note(

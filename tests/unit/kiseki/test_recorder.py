@@ -51,13 +51,32 @@ def test_r33_reserved_names_are_refused_and_a_strange_value_spoils_nothing(tmp_p
 
 
 @pytest.mark.parametrize("step", [None, "7", -1, 2**60, float("nan"), 1.5, [1]])
-def test_a_step_that_is_none_is_refused_and_counted(tmp_path: Path, step: Any) -> None:
+def test_c4_a_row_whose_step_is_none_is_kept_in_a_note_and_counted(tmp_path: Path, step: Any) -> None:
     recorder = quiet(tmp_path)
-    assert recorder.record_step(step, 0.1, 1.0, 0.1) is False
+    assert recorder.record_step(step, 0.1, 1.25, 0.1, lm_loss=1.0) is False
     assert recorder.record_step(1, 0.1, 1.0, 0.1) is True
     recorder.close()
     assert recorder.errors == 1
-    assert list(read_history(recorder.folder).rows.steps) == [1]
+    history = read_history(recorder.folder)
+    assert list(history.rows.steps) == [1]
+    (note,) = history.notes_of("row_without_step")
+    assert (note["measured"]["loss"], note["measured"]["lm_loss"]) == (1.25, 1.0)
+    assert note["given"] == repr(step)[:40]
+
+
+def test_c3_a_wall_clock_that_is_set_is_noted_and_order_and_elapsed_time_do_not_suffer(
+    tmp_path: Path, clock: ToldClock
+) -> None:
+    recorder = quiet(tmp_path, clock=clock)
+    for step, jump in enumerate((0, -3600, 0, 30 * 365 * 86400, 0.5), start=1):
+        clock.pass_seconds(2)
+        clock.wall += round(jump * 1e9)
+        recorder.record_step(step, 0.1, 1.0, 0.1)
+    recorder.close()
+    history = read_history(recorder.folder)
+    assert [note["seconds"] for note in history.notes_of("clock_jump")] == [-3600.0, 30 * 365 * 86400.0]
+    assert list(history.rows.columns["elapsed_time_seconds"].value) == [2.0, 4.0, 6.0, 8.0, 10.0]
+    assert list(history.rows.steps) == [1, 2, 3, 4, 5]
 
 
 def test_whatever_fails_inside_never_reaches_the_training_loop(
