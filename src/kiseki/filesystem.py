@@ -5,13 +5,14 @@ two seconds, and there is no `fdatasync` and no opening of folders, so durabilit
 """
 
 import contextlib
+import importlib
 import os
 import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, NamedTuple
 
 WINDOWS = sys.platform == "win32"
 
@@ -41,15 +42,29 @@ def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable; does nothing where folders cannot be opened (Windows)."""
     if WINDOWS:
         return
-    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | os.O_CLOEXEC)
+    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def replace(source: Path, target: Path, *, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Put `source` in the place of `target`, retrying while a reader holds `target` open (Windows).
+def replace(
+    source: Path,
+    target: Path,
+    *,
+    rename: Callable[[Path, Path], None] = os.replace,
+    retry_seconds: float = _REPLACE_RETRY_SECONDS if WINDOWS else 0.0,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Put `source` in the place of `target`, retrying for a while where a reader's hold on `target` forbids it.
+
+    Args:
+        source: disappears.
+        target: is replaced in one step.
+        rename: the operating system's call.
+        retry_seconds: how long a refusal may be a reader's; elsewhere than on Windows it never is.
+        sleep: waits so many seconds.
 
     Raises:
         OSError: the target could not be replaced; `source` still stands.
@@ -57,10 +72,11 @@ def replace(source: Path, target: Path, *, sleep: Callable[[float], None] = time
     waited, pause = 0.0, 0.01
     while True:
         try:
-            os.replace(source, target)
+            rename(source, target)
         except PermissionError:
-            if not WINDOWS or waited >= _REPLACE_RETRY_SECONDS:
+            if waited >= retry_seconds:
                 raise
+            pause = min(pause, retry_seconds - waited)
             sleep(pause)
             waited, pause = waited + pause, pause * 2
         else:
@@ -144,6 +160,51 @@ def sweep_temporaries(target: Path) -> None:
         left.unlink(missing_ok=True)
 
 
+class LockCalls(NamedTuple):
+    """How an operating system locks an open file without waiting."""
+
+    try_lock: Callable[[int], bool]
+    """Locks a descriptor; False when somebody else holds the lock."""
+    unlock: Callable[[int], None]
+
+
+def posix_lock_calls(fcntl: Any) -> LockCalls:
+    """Locking with `flock`."""
+
+    def try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    return LockCalls(try_lock, lambda descriptor: fcntl.flock(descriptor, fcntl.LOCK_UN))
+
+
+def windows_lock_calls(msvcrt: Any) -> LockCalls:
+    """Locking with the C runtime's `_locking`: the file's first byte, which need not exist."""
+
+    def locking(descriptor: int, mode: int) -> None:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, mode, 1)
+
+    def try_lock(descriptor: int) -> bool:
+        try:
+            locking(descriptor, msvcrt.LK_NBLCK)
+        except OSError:
+            return False
+        return True
+
+    return LockCalls(try_lock, lambda descriptor: locking(descriptor, msvcrt.LK_UNLCK))
+
+
+def _lock_calls_here() -> LockCalls:
+    try:
+        return posix_lock_calls(importlib.import_module("fcntl"))
+    except ImportError:
+        return windows_lock_calls(importlib.import_module("msvcrt"))
+
+
 class FileLock:
     """A lock that the kernel releases with the process, whatever becomes of it.
 
@@ -159,8 +220,9 @@ class FileLock:
         >>> second.release()
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, calls: LockCalls | None = None) -> None:
         self._path = path
+        self._calls = calls or _lock_calls_here()
         self._descriptor = -1
 
     @property
@@ -175,7 +237,7 @@ class FileLock:
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
         waited, pause = 0.0, 0.005
         try:
-            while not _try_lock(descriptor):
+            while not self._calls.try_lock(descriptor):
                 if waited >= timeout:
                     return False
                 sleep(pause)
@@ -192,7 +254,7 @@ class FileLock:
             descriptor, self._descriptor = self._descriptor, -1
             # closing releases it too, unless a child that has not dropped it yet was forked meanwhile
             with contextlib.suppress(OSError):
-                _unlock(descriptor)
+                self._calls.unlock(descriptor)
             with contextlib.suppress(OSError):
                 os.close(descriptor)
 
@@ -201,31 +263,3 @@ class FileLock:
         if self.held:
             os.close(self._descriptor)
             self._descriptor = -1
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-    def _unlock(descriptor: int) -> None:
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
-
-else:
-    import fcntl
-
-    def _try_lock(descriptor: int) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _unlock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)

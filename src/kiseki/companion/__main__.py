@@ -47,7 +47,7 @@ class Companion:
     def tick(self) -> None:
         """Look once at the journal: sync it when a second has passed, rewrite what is due."""
         now = time.monotonic()
-        self._follower.look()
+        self._attempt(self._follower.look)
         if now - self._synced_at >= _SYNC_SECONDS:
             self._synced_at = now
             self._attempt(self._follower.sync)
@@ -58,7 +58,7 @@ class Companion:
 
     def bring_up_to_date(self) -> None:
         """Rewrite every view unless nothing was recorded since they were written together."""
-        self._follower.look()
+        self._attempt(self._follower.look)
         self._attempt(self._follower.sync)
         if self._follower.size != self._shown_bytes:
             self._refresh(self._tables, tables=True, plots=True)
@@ -78,7 +78,7 @@ class Companion:
         self._attempt(work)
         pace.done(time.monotonic(), step, time.process_time() - began, written)
 
-    def _attempt(self, work: Callable[[], None]) -> None:
+    def _attempt(self, work: Callable[[], object]) -> None:
         """The boundary of this process: whatever fails is counted, told at the next reply, and tried again."""
         try:
             work()
