@@ -72,7 +72,7 @@ class Redactor:
 
     Example:
         >>> redactor = Redactor(home="/srv/people/taro", names=("taro", "gpu-07"))
-        >>> redactor.text("python /opt/job/train.py --hf-token hf_abcdefghijklmnop on gpu-07")
+        >>> redactor.text("python /srv/job/train.py --hf-token hf_abcdefghijklmnop on gpu-07")
         'python train.py --hf-token [redacted] on <name>'
         >>> redactor.value({"model_path": r"D:\\models\\Borea-phi35", "api_key": "x", "pad_token": "<pad>"})
         {'model_path': 'Borea-phi35', 'api_key': '[redacted]', 'pad_token': '<pad>'}
