@@ -29,8 +29,11 @@ check: $(VENV)/.ready ## lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.ready ## measure the cost of one row beside the floor; writes benchmarks/results/
+bench: $(VENV)/.ready ## what a row costs: beside the floor, in a Trainer run, beside other trackers (15 minutes the first time)
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/trainer.py
+	$(BIN)/python benchmarks/peers/run.py install
+	$(BIN)/python benchmarks/peers/run.py measure
 
 clean: ## remove the virtual environment, caches, demo model and demo run
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache runs models/tiny-phi3 build dist
