@@ -2,7 +2,9 @@
 
 import csv
 import io
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import IO
 
 import msgspec
@@ -17,6 +19,7 @@ EVALUATION_COLUMNS = ("step", "epoch", "timestamp", "elapsed_time_seconds", "att
 
 # spreadsheets take the full-width forms for formulas too
 _ACTIVE_PREFIXES = tuple("=+-@\t\r＝＋－＠")
+_ESCAPED = re.compile(r'[\x00-\x1f"\\]')
 _NON_FINITE = {'"NaN"': "NaN", '"Infinity"': "inf", '"-Infinity"': "-inf"}
 
 
@@ -36,25 +39,64 @@ def write_csv(rows: Rows, columns: Iterable[str], out: IO[bytes]) -> None:
     Args:
         rows: the rows that count.
         columns: names that are always there; what else was recorded widens the table.
-        out: receives UTF-8 with LF line ends.
+        out: receives UTF-8 with LF line ends; must be seekable.
     """
-    decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-    names = dict.fromkeys(columns)
-    for payload in rows.payloads():
-        names.update(dict.fromkeys(decode(payload)))
-    text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=False)
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([_inactive(name) for name in names])
-    for payload in rows.payloads():
-        row = decode(payload)
-        writer.writerow([_cell(row.get(name)) for name in names])
-    text.flush()
-    text.detach()
+    names = list(columns)
+    if not _write_rows(rows, names, out):
+        # Rare, and seldom late: a run that records more than the fixed names is looked through once for all of them.
+        decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+        names = [*dict.fromkeys(chain(names, *(decode(payload) for payload in rows.payloads())))]
+        _write_rows(rows, names, out)
 
 
-def _cell(raw: msgspec.Raw | None) -> str:
-    if raw is None:
-        return ""
+def _write_rows(rows: Rows, names: Sequence[str], out: IO[bytes]) -> bool:
+    """Write the table from its beginning; False as soon as a row has a name that is not among these."""
+    out.seek(0)
+    out.truncate()
+    out.write(_csv_line(_inactive(name) for name in names))
+    cells_of = _cells_decoder(names)
+    for payload in rows.payloads():
+        try:
+            cells = cells_of(payload)
+        except msgspec.DecodeError:
+            return False
+        line = b",".join(cells)
+        if line.count(b'"') == 2 and b"nfinity" not in line:  # the timestamp is the only text
+            out.write(line.replace(b'"', b"") + b"\n")
+        else:
+            out.write(_csv_line(_cell(cell) for cell in cells))
+    return True
+
+
+def _cells_decoder(names: Sequence[str]) -> Callable[[bytes], Sequence[msgspec.Raw]]:
+    """What gives a row's values as they stand in the journal, in the order of `names`, empty where there is none."""
+    missing = msgspec.Raw(b"")
+    if any(_ESCAPED.search(name) for name in names):  # msgspec takes no such field names
+        decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+        def cells(payload: bytes) -> Sequence[msgspec.Raw]:
+            row = decode(payload)
+            return [row.get(name, missing) for name in names]
+
+        return cells
+    fields = [f"cell_{place}" for place in range(len(names))]
+    row_type = msgspec.defstruct(
+        "Row",
+        [(field, msgspec.Raw, missing) for field in fields],
+        rename=dict(zip(fields, names, strict=True)),
+        forbid_unknown_fields=True,
+    )
+    decode_struct = msgspec.json.Decoder(row_type).decode
+    return lambda payload: msgspec.structs.astuple(decode_struct(payload))
+
+
+def _csv_line(cells: Iterable[str]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerow(list(cells))
+    return text.getvalue().encode("utf-8")
+
+
+def _cell(raw: msgspec.Raw) -> str:
     recorded = bytes(raw).decode("utf-8")
     if not recorded.startswith('"'):
         return recorded
