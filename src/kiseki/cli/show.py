@@ -111,6 +111,7 @@ def _quality(quality: "Quality") -> list[str]:
         "repaired torn lines": len(quality.repairs),
     }
     lines += [f"{what}: {count}" for what, count in counted.items() if count]
+    lines += [f"notes of kind {kind}: {count}" for kind, count in quality.other_notes.items()]
     lines += [f"damage in line {damage['line']}: {damage['what']}" for damage in quality.damage]
     lines += [f"warning: {text}" for text in (*quality.warnings, *quality.companion_failures)]
     return [_plain(line) for line in lines]

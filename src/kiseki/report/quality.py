@@ -26,7 +26,7 @@ _TOLD = (
 )
 """Kinds of notes that are told in full somewhere in the report; others are counted."""
 
-_ERRORS = ("write_failure", "sync_failure", "companion_failure", "refused_value")
+_ERRORS = ("write_failure", "sync_failure", "companion_failure", "refused_value", "row_without_step")
 
 
 @dataclass(frozen=True, slots=True)

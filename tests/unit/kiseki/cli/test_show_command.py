@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kiseki import TrainingMetricsRecorder
 from kiseki.cli.sparkline import BARS, NON_FINITE, sparkline
 from kiseki.history import Column
 from kiseki.recorder import TrainingMetricsRecorder
@@ -73,3 +74,13 @@ def test_a_gap_is_blank_and_a_falling_curve_falls() -> None:
     bars = line.replace(" ", "")
     assert list(bars) == sorted(bars, reverse=True)
     assert (bars[0], bars[-1]) == (BARS[-1], BARS[0])
+
+
+def test_every_kind_of_note_is_counted_so_that_nothing_is_quietly_tidied(tmp_path: Path, kiseki: Kiseki) -> None:
+    recorder = TrainingMetricsRecorder(tmp_path, save_plots=False, companion=False)
+    recorder.mark("coffee", cups=2)
+    recorder.record_step(None, 0.1, 1.0, 0.1)  # type: ignore[arg-type]
+    recorder.close()
+    shown = kiseki("show", tmp_path).out
+    assert "notes of kind coffee: 1" in shown
+    assert "notes of kind row_without_step: 1" in shown
