@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import click
 
 from kiseki.errors import KisekiError
+from so8t.cli.bake import bake
 from so8t.cli.data import data
 from so8t.cli.train import train
 from so8t.errors import So8tError
@@ -28,6 +29,7 @@ def commands(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
+commands.add_command(bake)
 commands.add_command(data)
 commands.add_command(train)
 

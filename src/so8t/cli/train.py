@@ -60,7 +60,7 @@ def train(
     )
     folder = Path(str(loaded.config.training.output_dir))
     check_inputs(loaded.config, folder)  # before PyTorch is loaded, which takes seconds
-    _quiet_libraries()
+    quiet_libraries()
     from rich.console import Console
 
     from so8t.training.job import run_training
@@ -71,7 +71,7 @@ def train(
     context.exit(run_training(loaded.config, output_dir=folder, resume=resume, console=console).exit_code)
 
 
-def _quiet_libraries() -> None:
+def quiet_libraries() -> None:
     """Keep the libraries' bars and advice off the console: what matters is said by this program."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a job never fetches; PEFT would ask the Hub about the base model

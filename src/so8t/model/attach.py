@@ -98,6 +98,18 @@ def _rotate_output(attention: nn.Module, arguments: Any, output: tuple[Any, ...]
     return (gate(output[0]), *output[1:])
 
 
+def detach_gate(attention: nn.Module) -> None:
+    """Take the gate off an attention module that has one: its output is then what it was before `attach_gates`.
+
+    Args:
+        attention: a decoder layer's `self_attn`.
+    """
+    for key, hook in list(attention._forward_hooks.items()):
+        if hook is _rotate_output:
+            del attention._forward_hooks[key]
+    delattr(attention, GATE_NAME)
+
+
 def _attention(layer: nn.Module) -> nn.Module:
     return layer.get_submodule("self_attn")
 

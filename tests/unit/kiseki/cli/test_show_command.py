@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from kiseki import TrainingMetricsRecorder
 from kiseki.cli.sparkline import BARS, NON_FINITE, sparkline
 from kiseki.history import Column
-from kiseki.recorder import TrainingMetricsRecorder
 
 Kiseki = Callable[..., Any]
 

@@ -12,7 +12,7 @@ from kiseki import RunLocked
 from so8t.cli import commands, run
 from so8t.errors import JobFailed, ModelError
 
-COMMANDS = (["--help"], ["train", "--help"], ["data", "--help"], ["data", "validate", "--help"])
+COMMANDS = (["--help"], ["bake", "--help"], ["train", "--help"], ["data", "--help"], ["data", "validate", "--help"])
 
 
 @pytest.mark.parametrize("words", COMMANDS)
