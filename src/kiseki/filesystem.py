@@ -31,7 +31,8 @@ def sync_file(path: Path) -> None:
     Raises:
         OSError: the disk refused, or the file cannot be opened.
     """
-    descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0))
+    # elsewhere than on Windows a file that may only be read can be synced: an archived journal stays readable
+    descriptor = os.open(path, (os.O_RDWR if WINDOWS else os.O_RDONLY) | getattr(os, "O_CLOEXEC", 0))
     try:
         sync_data(descriptor)
     finally:

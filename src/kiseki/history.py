@@ -242,8 +242,10 @@ def _mapped(path: Path) -> bytes | mmap.mmap:
     try:
         with path.open("rb") as journal:
             return mmap.mmap(journal.fileno(), 0, access=mmap.ACCESS_READ)
-    except (ValueError, OSError):  # an empty file cannot be mapped; a missing one is reported by the reader
-        return b""
+    except FileNotFoundError:
+        return b""  # the reader says so
+    except (ValueError, OSError):  # an empty file, or a file system that maps nothing
+        return path.read_bytes() if path.is_file() else b""
 
 
 def _is_held(lock_path: Path) -> bool:

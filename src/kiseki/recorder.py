@@ -114,6 +114,7 @@ class TrainingMetricsRecorder:
             raise UsageError(f"language: {language!r} is not one of 'en', 'ja'")
         self.folder = RunFolder(Path(output_dir))
         self._clock = clock or SystemClock()
+        self._monotonic, self._wall = self._clock.monotonic_nanoseconds, self._clock.wall_nanoseconds
         self._timestamp = TimestampWriter()
         self._boundary = TrainingBoundary(self._clock)
         earlier_here = _recording_here.pop(self.folder.root.absolute(), None)
@@ -152,6 +153,7 @@ class TrainingMetricsRecorder:
         self._rows = 0
         self._last_step: int | None = None
         self._report_made = False
+        self._pid = os.getpid()
         _recording_here[self.folder.root.absolute()] = self
         self._views = ViewKeeper(
             self.folder, save_interval, plots=save_plots, companion=companion, tell=self._note_view_failure
@@ -195,8 +197,8 @@ class TrainingMetricsRecorder:
         """
         try:
             with self._boundary.mutex:
-                monotonic = self._clock.monotonic_nanoseconds()
-                timestamp = self._timestamp(self._clock.wall_nanoseconds())
+                monotonic = self._monotonic()
+                timestamp = self._timestamp(self._wall())
                 elapsed = (monotonic - self._elapsed_zero) // 1000 / 1e6
                 payload = None
                 if not more and not self._intake.waiting:
@@ -204,8 +206,11 @@ class TrainingMetricsRecorder:
                         step, epoch, timestamp, elapsed, loss, learning_rate, self.attempt,
                         pet_loss, so8t_loss, accuracy, perplexity, grad_norm,
                     )  # fmt: skip
-                if payload is not None:
-                    kept = self._append(ROW, step, payload)
+                if payload is not None and (kept := self._journal.append(ROW, payload)):
+                    self._rows += 1
+                    self._last_step = step
+                elif payload is not None:
+                    kept = self._not_kept(ROW, step)
                 else:
                     fields: dict[str, Any] = {
                         "step": step,
@@ -374,6 +379,8 @@ class TrainingMetricsRecorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if os.getpid() != self._pid:  # a forked child that leaves the block: the record is its parent's
+            return
         if error is None:
             self.close("completed")
         else:
@@ -402,13 +409,21 @@ class TrainingMetricsRecorder:
     # -- inside ---------------------------------------------------------------------------------------------------
 
     def _append(self, kind: str, step: int, payload: bytes) -> bool:
-        kept = self._journal.append(kind, payload)
-        if not kept and not self._journal.is_open:
+        if not self._journal.append(kind, payload):
+            return self._not_kept(kind, step)
+        if kind == ROW:
+            self._rows += 1
+            self._last_step = step
+        return True
+
+    def _not_kept(self, kind: str, step: int) -> bool:
+        """A line that waits for the disk still is one that was recorded; after `close` there is none."""
+        if not self._journal.is_open:
             raise RunFolderError("the record is closed; a row came after close()")
         if kind == ROW:
             self._rows += 1
             self._last_step = step
-        return kept
+        return False
 
     def _append_close(self, status: Status, error: str | None) -> None:
         now = self._clock.monotonic_nanoseconds()
@@ -427,9 +442,15 @@ class TrainingMetricsRecorder:
 
     def _once_a_second(self, monotonic: int) -> None:
         self._sealed_at = monotonic
-        self._journal.seal()
-        if not self._journal.is_open:
+        journal = self._journal
+        journal.seal()
+        if not journal.is_open:
             return
+        if journal.failing:
+            self._boundary.warn(
+                f"rows cannot be written ({journal.failing}): {journal.waiting_rows} wait in memory, "
+                f"{journal.dropped_rows} are lost; training goes on"
+            )
         if not self._views.syncs:
             self._journal.sync()
         if self._views.here and self._last_step is not None:

@@ -67,3 +67,21 @@ def test_the_first_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (example,) = [b for b in re.findall(r"```python\n(.*?)```", READMES["README.md"], re.DOTALL) if "record_step" in b]
     exec(example, {"loss": 1.0, "lr": 0.1, "ppl": 2.7})
     assert {path.name for path in (tmp_path / "runs" / "mine").iterdir()} == {"metrics", "plots", "poc_reports"}
+
+
+GUIDES = [(ROOT / "docs" / "guide" / name) for name in ("what-survives-what.md", "what-survives-what.ja.md")]
+
+
+def shown_by(page: Path) -> list[tuple[str, str]]:
+    return re.findall(r"\]\(\.\./\.\./(tests/[\w/]+\.py)\) `(test_\w+)`", page.read_text(encoding="utf-8"))
+
+
+def test_what_survives_what_names_tests_that_are_there_the_same_in_both_languages() -> None:
+    english, japanese = map(shown_by, GUIDES)
+    assert english == japanese
+    assert len(english) >= 20
+    for page in GUIDES:
+        rows = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+        assert len(rows) == len(english) + 1, "every row but the heading has its test"
+    missing = [test for path, test in english if f"\ndef {test}(" not in (ROOT / path).read_text(encoding="utf-8")]
+    assert missing == []

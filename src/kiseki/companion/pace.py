@@ -29,7 +29,7 @@ class Pace:
 
     interval_steps: int
     _shown_step: int = 0
-    _shown_at: float = 0.0
+    _shown_at: float = 0.0  # long ago on any running machine: the first row is shown at once, so that files are there
     _not_before: float = 0.0
 
     def due(self, now: float, step: int) -> bool:

@@ -5,6 +5,7 @@ import threading
 from types import TracebackType
 
 from kiseki.record.clock import Clock
+from kiseki.record.forked import drop_in_children
 
 logger = logging.getLogger("kiseki")
 
@@ -37,6 +38,11 @@ class TrainingBoundary:
         self.errors = 0
         self._clock = clock
         self._warned_at = -_WARN_EVERY_NANOSECONDS
+        drop_in_children(self)
+
+    def drop_in_child(self) -> None:
+        """In a forked child: a mutex of its own, for the thread that holds this one was not forked."""
+        self.mutex = threading.RLock()
 
     def __enter__(self) -> None:
         self.mutex.acquire()

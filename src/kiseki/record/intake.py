@@ -40,11 +40,7 @@ class Intake:
         self._told: set[str] = set()
         self._pending: tuple[str, Fields] | None = None
         self.refused = 0
-
-    @property
-    def waiting(self) -> bool:
-        """Whether a row waits for a device."""
-        return self._pending is not None
+        self.waiting = False
 
     def take(self, kind: str, fields: Fields, named: Mapping[str, Any]) -> bool:
         """Record one row, after the one that waited; False when it waits in turn, or was refused.
@@ -58,7 +54,7 @@ class Intake:
         self._add(fields, named)
         on_device = {name: HostCopy(value) for name, value in fields.items() if lives_on_a_device(value)}
         if on_device:
-            self._pending = (kind, {**fields, **on_device})
+            self._pending, self.waiting = (kind, {**fields, **on_device}), True
             return False
         return self._admit(kind, fields)
 
@@ -66,6 +62,7 @@ class Intake:
         """Write the row that waited for a device, waiting for the device if need be."""
         if self._pending is not None:
             (kind, fields), self._pending = self._pending, None
+            self.waiting = False
             self._admit(kind, {n: v.value() if isinstance(v, HostCopy) else v for n, v in fields.items()})
 
     def _add(self, fields: Fields, named: Mapping[str, Any]) -> None:

@@ -102,6 +102,11 @@ class Journal:
         return self._descriptor != _CLOSED
 
     @property
+    def failing(self) -> str:
+        """Why nothing can be written at present, in the system's words; empty while all is well."""
+        return "" if self._failure is None else self._failure.error
+
+    @property
     def waiting_rows(self) -> int:
         """Rows that are in memory only, or not wholly in the file, because writing fails at present."""
         return sum(kind == ROW for kind, _ in self._waiting) + (self._unfinished_kind == ROW)

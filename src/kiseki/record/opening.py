@@ -105,9 +105,8 @@ def set_aside(folder: RunFolder, run_id: str) -> Path:
     """
     target = folder.earlier / run_id
     number = 1
-    while RunFolder(
-        target
-    ).journal.exists():  # one without a journal is where an interrupted move began: it goes on there
+    # A folder without a journal is where a move was interrupted, before its last step: it goes on there.
+    while RunFolder(target).journal.exists():
         number += 1
         target = folder.earlier / f"{run_id}.{number}"
     aside = RunFolder(target)

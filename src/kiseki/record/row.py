@@ -66,14 +66,22 @@ def plain(value: object) -> float | int:
     if isinstance(value, (float, int)):
         return float(value) if isinstance(value, float) else int(value)
     if isinstance(value, (Decimal, Fraction)):
-        return float(value)
+        return _float(value)
     item = getattr(value, "item", None)
     if callable(item):
         try:
-            return plain(item())
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise Refused(f"{type(value).__name__} is not one number: {error}") from None
+            inner = item()
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise Refused(f"{kind.__name__} is not one number: {error}") from None
+        return _float(inner) if type(inner) is kind else plain(inner)  # numpy's longdouble is its own item
     raise Refused(f"{type(value).__name__} is not a number")
+
+
+def _float(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise Refused(f"{type(value).__name__} has no float64: {error}") from None
 
 
 class _FixedRow(msgspec.Struct, omit_defaults=True):
