@@ -1,9 +1,12 @@
 """JSON and CSV hold the rows that count, byte for byte or cell for cell."""
 
 import io
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from kiseki import TrainingMetricsRecorder
 from kiseki.companion.tables import TRAINING_COLUMNS, write_csv, write_json
@@ -124,3 +127,27 @@ def test_outputs_that_are_switched_off_are_not_made(tmp_path: Path) -> None:
     assert not recorder.folder.training_csv.exists()
     assert not recorder.folder.curves_png.exists()
     assert strict_json(recorder.folder.training_json.read_bytes())[0]["step"] == 1
+
+
+def test_r35_a_figure_that_cannot_be_drawn_costs_neither_the_tables_nor_the_old_figure_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TrainingMetricsRecorder(tmp_path, companion=False) as recorder:
+        recorder.record_step(1, 0.1, 1.0, 0.1)
+    before = recorder.folder.curves_png.read_bytes()
+    (recorder.folder.training_json).unlink()
+
+    def explode(*_: object, **__: object) -> bytes:
+        raise RuntimeError("no canvas")
+
+    monkeypatch.setattr("kiseki.curves.draw_training_curves", explode)
+    with pytest.raises(RuntimeError, match="no canvas"):
+        refresh_views(recorder.folder)
+    assert strict_json(recorder.folder.training_json.read_bytes())[0]["step"] == 1
+    assert recorder.folder.curves_png.read_bytes() == before
+    assert [path for folder in (recorder.folder.plots, recorder.folder.metrics) for path in folder.glob(".*")] == []
+    pyplot = sys.modules.get("matplotlib.pyplot")  # seaborn loads it
+    assert pyplot is None or pyplot.get_fignums() == [], "no figure is registered anywhere, so none can leak"
+    monkeypatch.undo()
+    refresh_views(recorder.folder)
+    assert recorder.folder.curves_png.read_bytes() == before

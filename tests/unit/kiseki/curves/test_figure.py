@@ -3,7 +3,6 @@
 import hashlib
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping
 from math import exp, inf, nan
 from pathlib import Path
@@ -125,7 +124,7 @@ RUNS = {
 
 @pytest.mark.parametrize("language", ["en", "ja"])
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS.keys())
-def test_any_run_gives_a_png_of_exactly_four_panels_without_a_warning(
+def test_r36_any_run_gives_a_png_of_exactly_four_panels_without_a_warning(
     recorded: Recorded, run: list[Kind], language: Language
 ) -> None:
     history = recorded(run)
@@ -150,7 +149,7 @@ def test_a_metric_without_one_finite_value_says_so_instead_of_not_recorded(recor
     assert "5 non-finite" in words(loss)
 
 
-def test_components_of_another_size_have_strips_with_their_own_scale(recorded: Recorded) -> None:
+def test_r36_components_of_another_size_have_strips_with_their_own_scale(recorded: Recorded) -> None:
     figure = build_figure(recorded(full_run()))
     loss = panel(figure, "loss")
     assert [child.get_label() for child in loss.child_axes] == ["pet_loss", "so8t_loss"]
@@ -214,7 +213,7 @@ def test_restarts_are_vertical_lines_at_the_resumed_step_in_every_panel(recorded
         assert [steps(restart) for restart in restarts if isinstance(restart, Line2D)] == [[50, 50]]
 
 
-def test_phases_are_shaded_in_every_panel_and_a_superseded_one_is_not(recorded: Recorded) -> None:
+def test_r36_phases_are_shaded_in_every_panel_and_a_superseded_one_is_not(recorded: Recorded) -> None:
     figure = build_figure(recorded(full_run()))
     for axes in figure.axes:
         spans = [artist for artist in marked(axes, "phase") if artist.axes is axes]
@@ -248,7 +247,7 @@ def test_a_diverged_loss_is_drawn_on_a_log_scale_up_to_its_largest_value(recorde
     assert "19 non-finite" in words(loss)
 
 
-def test_perplexity_that_falls_far_is_drawn_on_a_log_scale_and_the_axis_says_so(recorded: Recorded) -> None:
+def test_r36_perplexity_that_falls_far_is_drawn_on_a_log_scale_and_the_axis_says_so(recorded: Recorded) -> None:
     perplexity = panel(build_figure(recorded(full_run())), "perplexity")
     assert perplexity.get_yscale() == "log"
     assert "log scale" in perplexity.get_ylabel()
@@ -350,12 +349,9 @@ def test_importing_kiseki_loads_neither_matplotlib_nor_seaborn() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_hundred_thousand_points_are_drawn_in_a_second_and_the_header_says_how_many(recorded: Recorded) -> None:
+def test_a_hundred_thousand_points_are_drawn_by_their_extremes_and_the_header_says_how_many(recorded: Recorded) -> None:
     history = recorded([opened(), *(row(step, loss=2 + (step * 7919 % 1000) / 1000) for step in range(100_000))])
     assert len(history.rows.columns["loss"]) == 100_000
-    start = time.process_time()
-    draw_training_curves(history)
-    assert time.process_time() - start < 2.0
     assert any("of 100,000 points drawn, extremes kept" in text for text in words(build_figure(history)))
 
 

@@ -66,7 +66,7 @@ def test_every_acknowledged_row_survives_sigkill(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="RLIMIT_FSIZE is how a test gets a full disk without being root")
-def test_a_full_disk_is_counted_and_told_and_the_file_goes_on_when_there_is_room(tmp_path: Path) -> None:
+def test_r38_a_full_disk_is_counted_and_told_and_the_file_goes_on_when_there_is_room(tmp_path: Path) -> None:
     writer = start(
         """
         import resource, signal
