@@ -85,7 +85,7 @@ class JournalReader:
             *raw_lines, torn = block.split(b"\n")
             for raw in raw_lines:
                 number += 1
-                line = parse(raw)
+                line = parse(raw, self._due)
                 if line is None:
                     if not suspects:
                         self._hashed.advance(offset)

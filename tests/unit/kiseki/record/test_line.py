@@ -18,6 +18,8 @@ def test_what_was_framed_is_parsed_unchanged(kind: str, payload: bytes, seq: int
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
     assert parse(line[:-1]) == Line(kind, payload, seq)
+    assert parse(line[:-1], due=seq) == Line(kind, payload, seq)
+    assert parse(line[:-1], due=seq + 1) == Line(kind, payload, seq)
 
 
 @given(payload=payloads, seq=st.integers(0, 10**6), data=st.data())
@@ -26,6 +28,7 @@ def test_a_flipped_bit_anywhere_is_found(payload: bytes, seq: int, data: st.Data
     place = data.draw(st.integers(0, len(line) - 1))
     line[place] ^= 1 << data.draw(st.integers(0, 7))
     assert parse(bytes(line)) is None
+    assert parse(bytes(line), due=seq) is None
 
 
 @given(payload=payloads, data=st.data())
