@@ -35,6 +35,7 @@ check: $(VENV)/.ready ## lint, types, import contracts
 bench: $(VENV)/.ready ## what a row costs: beside the floor, in a Trainer run, beside other trackers (15 minutes the first time)
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/trainer.py
+	$(BIN)/python benchmarks/load.py
 	$(BIN)/python benchmarks/peers/run.py install
 	$(BIN)/python benchmarks/peers/run.py measure
 
