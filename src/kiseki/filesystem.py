@@ -7,7 +7,6 @@ two seconds, and there is no `fdatasync` and no opening of folders, so durabilit
 import contextlib
 import importlib
 import os
-import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -140,7 +139,7 @@ def _write_exclusively(target: Path, content: bytes) -> None:
 @contextlib.contextmanager
 def _temporary(target: Path) -> Iterator[tuple[IO[bytes], Path]]:
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+    temporary = target.with_name(f".{target.name[:60]}.{os.urandom(4).hex()}{TEMPORARY_SUFFIX}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     try:
         with os.fdopen(os.open(temporary, flags, 0o666), "wb") as out:

@@ -5,7 +5,6 @@ logger, and reported at the end; it never reaches the training loop. Constructin
 on that boundary: they raise, so that a wrong folder is known before the first step.
 """
 
-import logging
 import os
 import weakref
 from collections.abc import Mapping, Sequence
@@ -25,10 +24,9 @@ from kiseki.record.line import CLOSE, EVAL, NOTE, ROW
 from kiseki.record.row import LARGEST_STEP, Number, encode_fixed_row
 from kiseki.record.side_files import canonical_json, write_side_file
 from kiseki.run_folder import RunFolder
+from kiseki.telling import warn
 
 __all__ = ["Status", "TrainingMetricsRecorder"]
-
-logger = logging.getLogger("kiseki")
 
 Status = Literal["completed", "interrupted", "failed"]
 
@@ -391,7 +389,7 @@ class TrainingMetricsRecorder:
                 self.generate_poc_report()
             except (KisekiError, OSError) as failure:
                 # what ended the block matters more than the report about it, which can be made again
-                logger.warning("the report was not made: %s", failure)
+                warn("the report was not made: %s", failure)
 
     # -- what happened --------------------------------------------------------------------------------------------
 

@@ -87,8 +87,8 @@ MUTANTS = [
     Mutant(
         "a torn tail is thrown away instead of kept aside",
         "record/opening.py",
-        "            shutil.copyfileobj(journal, out)\n",
-        "            pass\n",
+        "                out.write(piece)\n",
+        "                pass\n",
         f"{_FAULTS}/test_a9_bits.py",
     ),
     Mutant(

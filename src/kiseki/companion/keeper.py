@@ -3,10 +3,13 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kiseki.companion.launch import CompanionProcess
 from kiseki.companion.pace import Pace
 from kiseki.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from kiseki.companion.launch import CompanionProcess
 
 _REFRESH_SECONDS = 60.0
 _REFRESH_BYTES_PER_SECOND = 5e6
@@ -100,6 +103,8 @@ class ViewKeeper:
         return True
 
     def _start(self) -> None:
+        from kiseki.companion.launch import CompanionProcess  # needs subprocess, which importing kiseki does not
+
         try:
             self._companion = CompanionProcess(self._folder, self._interval_steps)
         except OSError as error:

@@ -1,8 +1,7 @@
 """Begins an attempt: takes the lock, decides what becomes of the record that stands there, writes the `open` line."""
 
 import json
-import logging
-import secrets
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,12 +16,11 @@ from kiseki.record.line import NOTE, OPEN
 from kiseki.record.opening import Found, has_record, recover, set_aside
 from kiseki.record.side_files import canonical_json, differences, read_side_file, write_side_file
 from kiseki.run_folder import RunFolder
+from kiseki.telling import warn
 
 FORMAT = 1
 _LOCK_SECONDS = 1.0
 _VIEWS_LOCK_SECONDS = 30.0
-
-logger = logging.getLogger("kiseki")
 
 
 @dataclass(frozen=True)
@@ -148,7 +146,7 @@ def _run_id(intent: Intent, timestamp: str) -> str:
     if intent.run_id is not None:
         return intent.run_id
     moment = timestamp[:19].translate({ord("-"): None, ord(":"): None, ord("T"): "-"})
-    return f"{moment}-{secrets.token_hex(4)}"
+    return f"{moment}-{os.urandom(4).hex()}"
 
 
 def _found(folder: RunFolder, intent: Intent) -> Found | None:
@@ -204,7 +202,7 @@ def _make_way(folder: RunFolder) -> None:
         aside = set_aside(folder, reader_id)
     finally:
         views.release()
-    logger.warning(
+    warn(
         "%s held the record of run %s; it now stands whole in %s, and a new run begins",
         folder.root,
         reader_id,

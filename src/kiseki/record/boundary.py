@@ -1,13 +1,11 @@
 """The training boundary: what fails behind it is counted and told, and never reaches the training loop."""
 
-import logging
 import threading
 from types import TracebackType
 
 from kiseki.record.clock import Clock
 from kiseki.record.forked import drop_in_children
-
-logger = logging.getLogger("kiseki")
+from kiseki.telling import warn
 
 _WARN_EVERY_NANOSECONDS = 60 * 1_000_000_000
 
@@ -66,4 +64,4 @@ class TrainingBoundary:
         now = self._clock.monotonic_nanoseconds()
         if now - self._warned_at >= _WARN_EVERY_NANOSECONDS:
             self._warned_at = now
-            logger.warning("%s", text)
+            warn("%s", text)

@@ -1,7 +1,6 @@
 """What happens to a journal before the first line of a new attempt: repair, refusal, or setting the record aside."""
 
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,7 +91,8 @@ def _move_torn_tail(folder: RunFolder, good_bytes: int) -> str:
     with folder.journal.open("r+b") as journal:
         journal.seek(good_bytes)
         with replacing(kept) as out:
-            shutil.copyfileobj(journal, out)
+            while piece := journal.read(1 << 20):
+                out.write(piece)
         journal.truncate(good_bytes)
         os.fsync(journal.fileno())
     return kept.name

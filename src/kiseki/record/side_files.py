@@ -6,7 +6,7 @@ and cannot be guessed from what the content probably is. The file can be withhel
 
 import hashlib
 import math
-import secrets
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ def write_side_file(path: Path, name: str, content: object) -> str:
         OSError: it could not be written.
         UsageError: the content cannot be written as JSON.
     """
-    encoded = canonical_json({"salt": secrets.token_hex(16), name: content})
+    encoded = canonical_json({"salt": os.urandom(16).hex(), name: content})
     with replacing(path) as out:
         out.write(msgspec.json.format(encoded, indent=2) + b"\n")
     return hashlib.sha256(path.read_bytes()).hexdigest()
