@@ -14,9 +14,9 @@ from typing import Any, Literal, Self
 
 import msgspec
 
-from kiseki.companion.keeper import ViewKeeper
+from kiseki.companion.keeper import NoViews, ViewKeeper
 from kiseki.errors import KisekiError, RunFolderError, UsageError
-from kiseki.record.attempt import Intent, begin
+from kiseki.record.attempt import Intent, begin, begin_nothing
 from kiseki.record.boundary import TrainingBoundary
 from kiseki.record.clock import Clock, SystemClock, TimestampWriter
 from kiseki.record.intake import Intake
@@ -63,6 +63,9 @@ class TrainingMetricsRecorder:
         max_steps: optimizer steps the run is meant to take, so that the report can say what is missing.
         nonce: a text from the partner, put in the first line: shows that the record was not begun before it was given.
         allow_config_change: resume although the configuration is not the recorded one.
+        rank: number of this process among those that train together. World process zero records; every other rank
+            writes nothing, whatever is called.
+        per_rank: other ranks keep a journal of their own, `metrics/ranks/rank_00001.jsonl` (see `kiseki.ranks`).
         clock: where times come from; for tests.
 
     Raises:
@@ -102,20 +105,23 @@ class TrainingMetricsRecorder:
         max_steps: int | None = None,
         nonce: str | None = None,
         allow_config_change: bool = False,
+        rank: int = 0,
+        per_rank: bool = False,
         clock: Clock | None = None,
     ) -> None:
         _require_whole("save_interval", save_interval, least=1)
         _require_whole("resume_step", resume_step, least=0)
         _require_whole("max_steps", max_steps, least=0)
+        _require_whole("rank", rank, least=0)
         _require_run_id(run_id)
         if language not in ("en", "ja"):
             raise UsageError(f"language: {language!r} is not one of 'en', 'ja'")
-        self.folder = RunFolder(Path(output_dir))
+        self.folder = RunFolder(Path(output_dir), rank)
         self._clock = clock or SystemClock()
         self._monotonic, self._wall = self._clock.monotonic_nanoseconds, self._clock.wall_nanoseconds
         self._timestamp = TimestampWriter()
         self._boundary = TrainingBoundary(self._clock)
-        earlier_here = _recording_here.pop(self.folder.root.absolute(), None)
+        earlier_here = _recording_here.pop(self.folder.journal.absolute(), None)
         if earlier_here is not None:
             earlier_here.close("interrupted")
 
@@ -127,20 +133,17 @@ class TrainingMetricsRecorder:
             public["nonce"] = nonce
         if criteria is not None:
             public["criteria"], public["criteria_sha256"] = _checked_criteria(criteria)
-        begun = begin(
-            self.folder,
-            Intent(
-                model_name=model_name,
-                public=public,
-                config=config,
-                environment=_describe_environment,
-                resume_step=resume_step,
-                run_id=run_id,
-                allow_config_change=allow_config_change,
-            ),
-            self._clock,
-            _version(),
+        intent = Intent(
+            model_name=model_name,
+            public=public if rank == 0 else {"rank": rank},
+            config=config if rank == 0 else None,
+            environment=_describe_environment if rank == 0 else None,
+            resume_step=resume_step,
+            run_id=run_id,
+            allow_config_change=allow_config_change,
         )
+        records = rank == 0 or per_rank
+        begun = begin(self.folder, intent, self._clock, _version()) if records else begin_nothing(intent, self._clock)
         self.run_id = begun.run_id
         self.attempt = begun.number
         self._journal = begun.journal
@@ -152,9 +155,12 @@ class TrainingMetricsRecorder:
         self._last_step: int | None = None
         self._report_made = False
         self._pid = os.getpid()
-        _recording_here[self.folder.root.absolute()] = self
-        self._views = ViewKeeper(
-            self.folder, save_interval, plots=save_plots, companion=companion, tell=self._note_view_failure
+        if records:
+            _recording_here[self.folder.journal.absolute()] = self
+        self._views = (
+            ViewKeeper(self.folder, save_interval, plots=save_plots, companion=companion, tell=self._note_view_failure)
+            if rank == 0
+            else NoViews()
         )
 
     # -- recording ------------------------------------------------------------------------------------------------
@@ -317,7 +323,7 @@ class TrainingMetricsRecorder:
             finally:
                 self._views.end()
                 self._journal.close()
-                _recording_here.pop(self.folder.root.absolute(), None)
+                _recording_here.pop(self.folder.journal.absolute(), None)
 
     def generate_poc_report(
         self,
@@ -347,6 +353,8 @@ class TrainingMetricsRecorder:
         """
         from kiseki.report.generate import generate_report
 
+        if self.folder.rank:
+            raise UsageError(f"rank {self.folder.rank} makes no report: call generate_poc_report on rank 0 alone")
         inputs = {
             "model_config": model_config,
             "training_config": training_config,
@@ -384,7 +392,7 @@ class TrainingMetricsRecorder:
         else:
             interrupted = isinstance(error, (KeyboardInterrupt, SystemExit))
             self.close("interrupted" if interrupted else "failed", error=type(error).__name__)
-        if not self._report_made:
+        if not self._report_made and self.folder.rank == 0:
             try:
                 self.generate_poc_report()
             except (KisekiError, OSError) as failure:

@@ -10,6 +10,7 @@ class RunFolder:
 
     Args:
         root: the trainer's output folder.
+        rank: whose journal is meant; world process zero's is the run's, another's stands in `metrics/ranks`.
 
     Example:
         >>> RunFolder(Path("runs/demo")).training_json.as_posix()
@@ -17,6 +18,7 @@ class RunFolder:
     """
 
     root: Path
+    rank: int = 0
 
     @property
     def metrics(self) -> Path:
@@ -26,12 +28,17 @@ class RunFolder:
     @property
     def journal(self) -> Path:
         """The truth; everything else can be rebuilt from it."""
-        return self.metrics / "journal.jsonl"
+        return self.ranks / f"rank_{self.rank:05d}.jsonl" if self.rank else self.metrics / "journal.jsonl"
 
     @property
     def journal_lock(self) -> Path:
         """Held by the one process that writes the journal."""
-        return self.metrics / "journal.lock"
+        return self.journal.with_suffix(".lock")
+
+    @property
+    def ranks(self) -> Path:
+        """The folder of the other ranks' journals, where they keep any."""
+        return self.metrics / "ranks"
 
     @property
     def views_lock(self) -> Path:
@@ -65,8 +72,8 @@ class RunFolder:
 
     @property
     def earlier(self) -> Path:
-        """Earlier runs that were recorded into the same folder, each whole."""
-        return self.metrics / "earlier"
+        """Earlier runs that were recorded into the same folder, each whole; of another rank, its earlier journals."""
+        return self.journal.parent / "earlier"
 
     @property
     def plots(self) -> Path:

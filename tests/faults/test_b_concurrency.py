@@ -1,4 +1,4 @@
-"""B2, B3, B5: stale locks, worker processes of every kind, forks at any moment, threads."""
+"""B1, B2, B3, B5: two recorders, stale locks, worker processes of every kind, forks at any moment, threads."""
 
 import ast
 import signal
@@ -17,6 +17,44 @@ from kiseki import TrainingMetricsRecorder
 from kiseki.history import read_history
 from kiseki.record.reader import JournalReader
 from kiseki.run_folder import RunFolder
+
+TWO_AT_ONCE = """
+import sys, time
+from kiseki import RunLocked, TrainingMetricsRecorder
+while time.time() < float(sys.argv[2]):
+    pass
+try:
+    recorder = TrainingMetricsRecorder(sys.argv[1], save_plots=False, companion=False, run_id="run-" + sys.argv[3])
+except RunLocked:
+    print("refused")
+    sys.exit()
+for step in range(1, 200):
+    recorder.record_step(step, 0.1, float(sys.argv[3]), 0.1)
+print("recorded", flush=True)
+time.sleep(3)
+recorder.close()
+"""
+
+
+def test_b1_of_two_recorders_started_at_once_one_records_and_no_row_is_mixed(tmp_path: Path, full: bool) -> None:
+    for trial in range(20 if full else 2):
+        root = tmp_path / str(trial)
+        start = str(time.time() + 1.0)
+        both = [
+            subprocess.Popen(
+                [sys.executable, "-c", TWO_AT_ONCE, str(root), start, name], stdout=subprocess.PIPE, text=True
+            )
+            for name in "12"
+        ]
+        said = [process.communicate(timeout=60)[0].strip() for process in both]
+        assert sorted(said) == ["recorded", "refused"]
+        history = read_history(RunFolder(root))
+        assert history.damage == ()
+        winner = float(said.index("recorded") + 1)
+        assert history.run_id == f"run-{winner:.0f}"
+        assert set(history.rows.columns["loss"].value) == {winner}
+        assert len(history.rows) == 199
+        assert not RunFolder(root).earlier.exists()
 
 
 def test_b2_after_kill_minus_9_the_run_is_open_again_within_a_second(

@@ -134,3 +134,21 @@ def _last_line(log: Path) -> str:
     except OSError:
         return ""
     return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
+
+
+class NoViews:
+    """What a rank other than world process zero does for the views: nothing, they are that process's."""
+
+    here = False
+    syncs = False
+    companion_pid = None
+
+    def recorded(self, step: int) -> None:
+        """Nothing is made here."""
+
+    def refresh(self) -> bool:
+        """The views are another process's."""
+        return True
+
+    def end(self) -> None:
+        """Nobody has to leave."""

@@ -11,9 +11,9 @@ import msgspec
 from kiseki.errors import ForeignRun, RunFolderError, RunLocked
 from kiseki.filesystem import FileLock
 from kiseki.record.clock import Clock, TimestampWriter
-from kiseki.record.journal import Journal, Position
+from kiseki.record.journal import Journal, NoJournal, Position
 from kiseki.record.line import NOTE, OPEN
-from kiseki.record.opening import Found, has_record, recover, set_aside
+from kiseki.record.opening import Found, has_record, recorded_ranks, recover, set_aside, set_aside_rank
 from kiseki.record.side_files import canonical_json, differences, read_side_file, write_side_file
 from kiseki.run_folder import RunFolder
 from kiseki.telling import warn
@@ -58,7 +58,7 @@ class Begun:
         began_monotonic_nanoseconds: this attempt's zero.
     """
 
-    journal: Journal
+    journal: Journal | NoJournal
     number: int
     run_id: str
     elapsed_before_seconds: float
@@ -75,7 +75,7 @@ def begin(folder: RunFolder, intent: Intent, clock: Clock, recorder_version: str
         JournalDamaged: the record is not what was written; nothing was changed.
     """
     try:
-        folder.metrics.mkdir(parents=True, exist_ok=True)
+        folder.journal.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder.journal_lock)
         locked = lock.acquire(_LOCK_SECONDS)
     except OSError as error:
@@ -98,6 +98,12 @@ def begin(folder: RunFolder, intent: Intent, clock: Clock, recorder_version: str
     except BaseException:
         lock.release()
         raise
+
+
+def begin_nothing(intent: Intent, clock: Clock) -> Begun:
+    """The attempt of a rank that does not record: no file is touched."""
+    run_id = intent.run_id or "not-recorded"
+    return Begun(NoJournal(), 1, run_id, 0.0, clock.monotonic_nanoseconds())
 
 
 def _begin_locked(folder: RunFolder, intent: Intent, clock: Clock, recorder_version: str, lock: FileLock) -> Begun:
@@ -193,6 +199,9 @@ def _check_configuration(folder: RunFolder, intent: Intent, found: Found) -> Non
 
 def _make_way(folder: RunFolder) -> None:
     reader_id = _recorded_run_id(folder)
+    if folder.rank:
+        set_aside_rank(folder, reader_id)
+        return
     views = FileLock(folder.views_lock)
     if not views.acquire(_VIEWS_LOCK_SECONDS):
         raise RunLocked(
@@ -200,6 +209,12 @@ def _make_way(folder: RunFolder) -> None:
         )
     try:
         aside = set_aside(folder, reader_id)
+        for rank in recorded_ranks(folder):
+            # A rank that has begun already has made way by itself, and holds its lock.
+            lock = FileLock(rank.journal_lock)
+            if lock.acquire():
+                set_aside_rank(rank, _recorded_run_id(rank))
+                lock.release()
     finally:
         views.release()
     warn(

@@ -256,3 +256,26 @@ class Journal:
 
     def _now(self) -> str:
         return self._timestamp(self._clock.wall_nanoseconds())
+
+
+class NoJournal:
+    """The journal of a rank that does not record: takes everything, keeps nothing, counts nothing."""
+
+    is_open = True
+    failing = ""
+    dropped_rows = waiting_rows = write_errors = sync_errors = 0
+
+    def append(self, kind: str, payload: bytes) -> bool:
+        """Nothing is kept."""
+        return False
+
+    def seal(self) -> None:
+        """There is nothing to seal."""
+
+    def sync(self) -> bool:
+        """There is nothing that could be lost."""
+        return True
+
+    def close(self) -> None:
+        """From now on it says that it is closed, as a journal does."""
+        self.is_open = False

@@ -86,7 +86,7 @@ def recover(folder: RunFolder) -> Found:
 def _move_torn_tail(folder: RunFolder, good_bytes: int) -> str:
     """The only truncation there is: the torn bytes stand in a file of their own before they leave the journal."""
     number = 1
-    while (kept := folder.metrics / f"journal.broken-{number}").exists():
+    while (kept := folder.journal.with_name(f"{folder.journal.stem}.broken-{number}")).exists():
         number += 1
     with folder.journal.open("r+b") as journal:
         journal.seek(good_bytes)
@@ -111,7 +111,9 @@ def set_aside(folder: RunFolder, run_id: str) -> Path:
         target = folder.earlier / f"{run_id}.{number}"
     aside = RunFolder(target)
     aside.metrics.mkdir(parents=True, exist_ok=True)
-    staying = {folder.journal.name, folder.journal_lock.name, folder.views_lock.name, folder.earlier.name}
+    staying = {
+        path.name for path in (folder.journal, folder.journal_lock, folder.views_lock, folder.earlier, folder.ranks)
+    }
     for entry in sorted(folder.metrics.iterdir()):
         if entry.name not in staying:
             entry.replace(aside.metrics / entry.name)
@@ -123,3 +125,23 @@ def set_aside(folder: RunFolder, run_id: str) -> Path:
     sync_folder(aside.metrics)
     sync_folder(folder.metrics)
     return target
+
+
+def set_aside_rank(folder: RunFolder, run_id: str) -> Path:
+    """Move another rank's earlier journal to `metrics/ranks/earlier/`. The caller holds that journal's lock."""
+    target = folder.earlier / f"{run_id}.{folder.journal.name}"
+    number = 1
+    while target.exists():
+        number += 1
+        target = folder.earlier / f"{run_id}.{number}.{folder.journal.name}"
+    folder.earlier.mkdir(parents=True, exist_ok=True)
+    folder.journal.rename(target)
+    sync_folder(folder.earlier)
+    sync_folder(folder.ranks)
+    return target
+
+
+def recorded_ranks(folder: RunFolder) -> list[RunFolder]:
+    """The other ranks that have a journal here, in order."""
+    names = sorted(path.stem for path in folder.ranks.glob("rank_*.jsonl"))
+    return [RunFolder(folder.root, int(name.removeprefix("rank_"))) for name in names if name[5:].isdecimal()]
