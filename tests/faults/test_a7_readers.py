@@ -1,17 +1,19 @@
 """A7: four kinds of reader race a writer of a thousand rows a second. None ever sees half a file, or fewer rows."""
 
+import contextlib
 import csv
 import io
 import os
 import shutil
+import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from faults.harness import Server, some
+from faults.harness import Server, mounted, some
 from kiseki.run_folder import RunFolder
 from support import strict_json
 
@@ -63,16 +65,42 @@ class Reader(threading.Thread):
             self.wrong = f"{self.name}, read {self.reads}: {error!r:.300}"
 
 
-@pytest.mark.parametrize("place", some(["disk", "memory"], quickly=1))
-def test_a7_no_reader_ever_sees_an_invalid_or_shrinking_table(
-    plain_server: Server, tmp_path: Path, full: bool, place: str
-) -> None:
-    if place == "memory":
+@contextlib.contextmanager
+def a_run_folder_on(place: str, tmp_path: Path) -> Iterator[Path]:
+    """Where a run folder can stand on the file system that is meant."""
+    if place == "disk":
+        yield tmp_path / "run"
+    elif place == "memory":
         if not os.access("/dev/shm", os.W_OK):
             pytest.skip("there is no /dev/shm")
         root = Path("/dev/shm") / f"kiseki-a7-{os.getpid()}"
+        try:
+            yield root
+        finally:
+            shutil.rmtree(root, ignore_errors=True)
     else:
-        root = tmp_path / "run"
+        if os.geteuid() != 0:
+            pytest.skip("only root mounts an overlay")
+        lower, upper, work = (tmp_path / name for name in ("lower", "upper", "work"))
+        for folder in (lower, upper, work):
+            folder.mkdir()
+        options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+        try:
+            with mounted("overlay", tmp_path / "merged", "-t", "overlay", "-o", options) as merged:
+                yield merged / "run"
+        except subprocess.CalledProcessError as error:
+            pytest.skip(f"no overlay can be mounted here: {error.stderr.decode().strip()}")
+
+
+@pytest.mark.parametrize("place", some(["disk", "memory", "overlay"], quickly=1))
+def test_a7_no_reader_ever_sees_an_invalid_or_shrinking_table(
+    plain_server: Server, tmp_path: Path, full: bool, place: str
+) -> None:
+    with a_run_folder_on(place, tmp_path) as root:
+        race(plain_server, root, full, place)
+
+
+def race(plain_server: Server, root: Path, full: bool, place: str) -> None:
     folder, stop = RunFolder(root), threading.Event()
     readers = [Reader(read, folder, stop) for read in (by_json_load, by_one_read, by_chunks, by_csv)]
 
@@ -92,8 +120,6 @@ def test_a7_no_reader_ever_sees_an_invalid_or_shrinking_table(
         stop.set()
         for reader in readers:
             reader.join()
-        if place == "memory":
-            shutil.rmtree(root, ignore_errors=True)
     ((rows, refreshes),) = told.of("recorded")
     reads = sum(reader.reads for reader in readers)
     print(
