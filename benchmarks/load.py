@@ -11,6 +11,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from run import METRICS
+
 from kiseki import TrainingMetricsRecorder
 from kiseki.companion.views import refresh_views
 from kiseki.curves import draw_training_curves
@@ -19,15 +21,6 @@ from kiseki.record.opening import recover
 from kiseki.run_folder import RunFolder
 
 RESULTS = Path(__file__).parent / "results"
-METRICS = {
-    "loss": 2.3112345,
-    "learning_rate": 1.9e-4,
-    "pet_loss": 0.0031234,
-    "so8t_loss": 1.2e-7,
-    "accuracy": 0.512345,
-    "perplexity": 10.0861234,
-    "grad_norm": 1.2345678,
-}
 Figures = list[tuple[str, str]]
 
 
