@@ -1,6 +1,9 @@
-"""What tests of several rooms share: a clock that is told the time, strict reading, and journals made by hand."""
+"""What tests of several rooms share: a clock that is told the time, strict reading, journals made by hand."""
 
 import json
+import os
+import signal
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -58,3 +61,12 @@ def write_journal(root: Path, lines: Iterable[tuple[str, Mapping[str, Any]]]) ->
     )
     folder.journal.write_bytes(b"".join(framed))
     return folder
+
+
+def stop_and_wait(pid: int) -> None:
+    """SIGSTOP, and wait until it stands still: a system call that has begun ends first."""
+    os.kill(pid, signal.SIGSTOP)
+    until = time.monotonic() + 30
+    while Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "T":
+        assert time.monotonic() < until, "the process does not stop"
+        time.sleep(0.001)

@@ -189,15 +189,6 @@ def run_group(command: list[str], timeout: float, **how: Any) -> subprocess.Comp
     return subprocess.CompletedProcess(command, status, output, errors)
 
 
-def stop_and_wait(pid: int) -> None:
-    """SIGSTOP, and wait until it stands still: a system call that has begun ends first."""
-    os.kill(pid, signal.SIGSTOP)
-    until = time.monotonic() + 30
-    while Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "T":
-        assert time.monotonic() < until, "the process does not stop"
-        time.sleep(0.001)
-
-
 def rows_of_views(folder: RunFolder) -> list[list[int]]:
     """The steps in each table that stands there; every one must parse whole."""
     found = []

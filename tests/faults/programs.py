@@ -23,7 +23,7 @@ from kiseki import TrainingMetricsRecorder
 from kiseki.companion.views import refresh_views
 from kiseki.errors import KisekiError
 from kiseki.run_folder import RunFolder
-from support import ToldClock
+from support import ToldClock, stop_and_wait
 
 Tell = Callable[..., None]
 
@@ -136,7 +136,7 @@ def rows_beside_a_stopped_companion(root: str, tell: Tell) -> None:
     pid = recorder._views.companion_pid
     assert pid is not None
     recorder.refresh()
-    os.kill(pid, signal.SIGSTOP)
+    stop_and_wait(pid)
     tell("companion", pid)
     os.kill(os.getpid(), signal.SIGKILL)
 

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from faults.harness import Server, Told, check_what_is_left, history_if_any, mounted, resume_and_check, stop_and_wait
+from faults.harness import Server, Told, check_what_is_left, history_if_any, mounted, resume_and_check
 from kiseki.run_folder import RunFolder
+from support import stop_and_wait
 
 _SHUTDOWN, _WITHOUT_FLUSHING_THE_LOG = 0x8004587D, 2
 

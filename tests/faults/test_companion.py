@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from faults.harness import DELAY, FAIL, Fault, Server, history_if_any, rows_of_views, some, stop_and_wait
+from faults.harness import DELAY, FAIL, Fault, Server, history_if_any, rows_of_views, some
 from faults.programs import loss_of
 from kiseki import TrainingMetricsRecorder
 from kiseki.companion.views import refresh_views
@@ -19,7 +19,7 @@ from kiseki.errors import RunFolderError
 from kiseki.filesystem import FileLock
 from kiseki.history import read_history
 from kiseki.run_folder import RunFolder
-from support import strict_json
+from support import stop_and_wait, strict_json
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
