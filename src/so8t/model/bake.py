@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from so8t.errors import ModelError
 from so8t.model.architecture import decoder_layers, find_gates
 from so8t.model.attach import detach_gate
-from so8t.model.rotation import BLOCK_SIZE, rotation_statistics
+from so8t.model.rotation import BLOCK_SIZE
+from so8t.model.rotation_statistics import rotation_statistics
 
 OnStage = Callable[[str, int, int | None], None]
 """Told what is being done, how much of it is done, and of how much (None where it cannot be counted)."""

@@ -26,7 +26,7 @@ from so8t.model.architecture import decoder_layers, find_gates, live_facts
 from so8t.model.bake import OnStage, bake, no_stage
 from so8t.model.bake_facts import BAKE_FILE, BakeFacts, Dtype, LoraFacts, Verification, model_card
 from so8t.model.bake_source import LOADING_ERRORS, Source, first_line, load_gated
-from so8t.model.rotation import rotation_statistics
+from so8t.model.rotation_statistics import rotation_statistics
 
 TOLERANCE = 1e-5
 """How far a logit may differ, in units of the largest logit's magnitude or 1, whichever is larger..."""

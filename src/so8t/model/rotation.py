@@ -2,7 +2,7 @@
 
 R_j = exp(A_j) with A_j skew-symmetric, built from 28 free numbers per block (the strictly upper triangle of an
 8 x 8 matrix, row by row). Any skew-symmetric A gives an R with R^T R = I and det R = 1, so training cannot leave
-the rotations; what is left to watch is floating-point error, and `rotation_statistics` measures it.
+the rotations; what is left to watch is floating-point error, which `so8t.model.rotation_statistics` measures.
 
 The matrix exponential (`torch.linalg.matrix_exp`, Taylor with a scaling of its own for every block) reaches all of
 SO(8) and has the identity as its derivative at A = 0. The Cayley map R = (I - A/2)^-1 (I + A/2) is cheaper and misses
@@ -15,7 +15,6 @@ exactness survives; in float64 the 384 blocks of a large model cost a few millis
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
 import torch
@@ -141,7 +140,7 @@ class SO8Gate(nn.Module):
         R is a rotation for every theta, so this is rounding error (about 1e-13 in float32): a numerical monitor.
         """
         with _without_autocast(self.theta.device):
-            return _orthogonality_error(self.rotation()).square().sum(dim=(-2, -1)).mean()
+            return orthogonality_error(self.rotation()).square().sum(dim=(-2, -1)).mean()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Follow every move (device, sharing, float64) but no conversion to half precision."""
@@ -156,59 +155,6 @@ class SO8Gate(nn.Module):
     def extra_repr(self) -> str:
         """Shown inside the model's printed form."""
         return f"dim={self.dim}, blocks={self.theta.shape[0]}, parameterization={self.parameterization!r}"
-
-
-@dataclass(frozen=True)
-class RotationStatistics:
-    """How far the gates are from being rotations, and how far they rotate.
-
-    Attributes:
-        max_orthogonality_error: largest |R^T R - I| entry, dimensionless.
-        max_determinant_error: largest |det R - 1|, dimensionless.
-        mean_distance_from_identity: mean over blocks of ||R - I||_F, between 0 and 4 sqrt(2).
-        mean_rotation_angle: mean magnitude of the eigen-angles, radians, between 0 and pi.
-    """
-
-    max_orthogonality_error: float
-    max_determinant_error: float
-    mean_distance_from_identity: float
-    mean_rotation_angle: float
-
-
-@torch.no_grad()
-def rotation_statistics(gates: Iterable[SO8Gate]) -> RotationStatistics:
-    """Measure gates; costs one transfer from the device, so call it only when a record is due.
-
-    Args:
-        gates: at least one gate; for figures per layer, pass one at a time.
-
-    Returns:
-        The figures over all blocks of all gates, computed on the CPU in float64 from the R that the model uses.
-        All are NaN when a parameter is not finite.
-
-    Raises:
-        ModelError: no gate was given.
-
-    Example:
-        >>> rotation_statistics([SO8Gate(8)]).mean_rotation_angle
-        0.0
-    """
-    rotations = [gate.rotation().reshape(-1) for gate in gates]
-    if not rotations:
-        raise ModelError("no gate to measure: attach gates to the model first")
-    device = rotations[0].device
-    gathered = torch.cat([rotation.to(device) for rotation in rotations]).to("cpu", torch.float64)
-    rotation = gathered.reshape(-1, BLOCK_SIZE, BLOCK_SIZE)
-    if not rotation.isfinite().all():
-        nan = float("nan")
-        return RotationStatistics(nan, nan, nan, nan)
-    from_identity = rotation - torch.eye(BLOCK_SIZE, dtype=rotation.dtype)
-    return RotationStatistics(
-        max_orthogonality_error=_orthogonality_error(rotation).abs().max().item(),
-        max_determinant_error=(torch.linalg.det(rotation) - 1).abs().max().item(),
-        mean_distance_from_identity=torch.linalg.matrix_norm(from_identity).mean().item(),
-        mean_rotation_angle=torch.linalg.eigvals(rotation).angle().abs().mean().item(),
-    )
 
 
 def so8t_loss(gates: Iterable[SO8Gate], orthogonal_reg: float, rotation_reg: float = 0.0) -> Tensor:
@@ -251,7 +197,8 @@ def _without_autocast(device: torch.device) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def _orthogonality_error(rotation: Tensor) -> Tensor:
+def orthogonality_error(rotation: Tensor) -> Tensor:
+    """R^T R - I of matrices [..., 8, 8], the same shape."""
     identity = torch.eye(BLOCK_SIZE, dtype=rotation.dtype, device=rotation.device)
     return rotation.mT @ rotation - identity
 

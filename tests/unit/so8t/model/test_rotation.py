@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from so8t.errors import ModelError
-from so8t.model.rotation import SO8Gate, rotation_statistics, so8t_loss
+from so8t.model.rotation import SO8Gate, so8t_loss
+from so8t.model.rotation_statistics import recorded_statistics, rotation_statistics
 
 IDENTITY = torch.eye(8)
 
@@ -329,3 +330,30 @@ def test_the_rotation_term_is_the_mean_squared_norm_of_the_generators_and_pulls_
 def test_no_gate_at_all_is_an_error(measure):
     with pytest.raises(ModelError, match="attach gates"):
         measure([])
+
+
+def test_what_a_record_keeps_of_the_gates_names_every_layer_and_the_worst_of_them():
+    gates = {0: SO8Gate(16), 5: random_gate(16)}
+    recorded = recorded_statistics(gates)
+    alone = rotation_statistics([gates[5]])
+    assert recorded["so8t/layer_0/rotation_angle"] == 0.0
+    assert recorded["so8t/layer_5/rotation_angle"] == alone.mean_rotation_angle > 0.1
+    assert recorded["so8t_orthogonality_error"] == recorded["so8t/layer_5/orthogonality_error"]
+    both = rotation_statistics(gates.values())
+    assert recorded["so8t_rotation_angle"] == pytest.approx(both.mean_rotation_angle, rel=1e-12)
+    assert recorded["so8t_distance_from_identity"] == pytest.approx(both.mean_distance_from_identity, rel=1e-12)
+    assert len(recorded) == 8
+
+
+def test_a_gate_that_is_not_finite_shows_in_the_record_instead_of_hiding_behind_a_maximum():
+    gates = {0: SO8Gate(8), 1: SO8Gate(8)}
+    with torch.no_grad():
+        gates[1].theta[0, 0] = math.nan
+    recorded = recorded_statistics(gates)
+    assert math.isnan(recorded["so8t_orthogonality_error"])
+    assert math.isnan(recorded["so8t_rotation_angle"])
+    assert recorded["so8t/layer_0/orthogonality_error"] == 0.0
+
+
+def test_a_model_without_gates_records_nothing_of_them():
+    assert recorded_statistics({}) == {}
