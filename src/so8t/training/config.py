@@ -45,6 +45,7 @@ _PLAIN_WORDS = {
     r"\barray\b": "a list",
     r"\bobject\b": "keys below it",
     r" \| null$": "",
+    r" \| ": " or ",
 }
 """Words of msgspec's messages (patterns) -> the words of this file's readers."""
 
@@ -150,11 +151,10 @@ def _wrong_value(file: ConfigFile, settings: dict[str, Any], steps: list[str | i
     key = ""
     for step in steps:
         value = value[step]
-        expected = _bare(expected)
         if isinstance(step, int):
-            expected, key = get_args(expected)[0], f"{key}[{step}]"
+            expected, key = _item_type(expected), f"{key}[{step}]"
         else:
-            fields = msgspec.structs.fields(expected)
+            fields = msgspec.structs.fields(_bare(expected))
             expected = next(field.type for field in fields if field.name == step)
             key = f"{key}.{step}".lstrip(".")
     if expectation.startswith("Object missing"):
@@ -204,6 +204,14 @@ def _bare(expected: Any) -> Any:
             expected = next(option for option in get_args(expected) if option is not NoneType)
         else:
             return expected
+
+
+def _item_type(expected: Any) -> Any:
+    """What the list in `expected` holds, be it the type itself or an option of a union; None where there is none."""
+    if get_origin(expected) is list:
+        return get_args(expected)[0]
+    inner = get_args(expected)[:1] if get_origin(expected) is Annotated else get_args(expected)
+    return next((found for option in inner if (found := _item_type(option)) is not None), None)
 
 
 def _is_section(expected: Any) -> bool:

@@ -287,14 +287,32 @@ class Criterion(Section, frozen=True):
     description: str | None = None
 
 
+Statement = Text | list[Text]
+"""What a person says in the report: a paragraph, or a list of points."""
+
+
 class PocConfig(Section, frozen=True):
-    """What the PoC report says about itself; nothing here changes the training.
+    """What the PoC report says about itself; nothing here changes the training. What is null is printed as not stated.
 
     Attributes:
         title: Title of the report; null: the model's name.
         author: Who made the report.
         approver: Who answers for it.
-        purpose: What the proof of concept is to show.
+        recipient: Whom it is made for.
+        contact: Whom to ask.
+        version: Version of the document.
+        background: Why the proof of concept was undertaken.
+        purpose: What it is to show.
+        scope: What was looked at and what was not.
+        prerequisites: What it takes for granted.
+        constraints: What it was bound by.
+        data_policy: By which rules the data was collected.
+        personal_data: How personal data was kept out.
+        safety: How unsafe content is handled.
+        considerations: What the author makes of the results.
+        risks: Risks that the author sees.
+        next_steps: What is to be done next.
+        production_conditions: What must hold before production use.
         language: Language of the report's texts and figures.
         confidentiality: ``partner`` for a named recipient, ``public`` for anyone.
         criteria: Success criteria; their result (met, missed, not measured) stands in the report.
@@ -303,7 +321,21 @@ class PocConfig(Section, frozen=True):
     title: str | None = None
     author: str | None = None
     approver: str | None = None
-    purpose: str | None = None
+    recipient: str | None = None
+    contact: str | None = None
+    version: str | None = None
+    background: Statement | None = None
+    purpose: Statement | None = None
+    scope: Statement | None = None
+    prerequisites: Statement | None = None
+    constraints: Statement | None = None
+    data_policy: Statement | None = None
+    personal_data: Statement | None = None
+    safety: Statement | None = None
+    considerations: Statement | None = None
+    risks: Statement | None = None
+    next_steps: Statement | None = None
+    production_conditions: Statement | None = None
     language: Literal["ja", "en"] = "en"
     confidentiality: Literal["partner", "public"] = "partner"
     criteria: list[Criterion] = []
