@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import msgspec
 
@@ -26,12 +26,16 @@ from kiseki.record.side_files import canonical_json, write_side_file
 from kiseki.run_folder import RunFolder
 from kiseki.telling import warn
 
+if TYPE_CHECKING:
+    from kiseki.provenance.energy import EnergyMeter
+
 __all__ = ["Status", "TrainingMetricsRecorder"]
 
 Status = Literal["completed", "interrupted", "failed"]
 
 _SECOND = 1_000_000_000
 _CLOCK_JUMP = 2 * _SECOND
+_ENERGY_EVERY = 60 * _SECOND
 _RUN_ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
 # A notebook cell that is run again makes a second recorder for the same folder in the same process.
@@ -150,6 +154,8 @@ class TrainingMetricsRecorder:
         self._elapsed_zero = begun.began_monotonic_nanoseconds - round(begun.elapsed_before_seconds * _SECOND)
         self._sealed_at = begun.began_monotonic_nanoseconds
         self._wall_minus_monotonic = self._clock_difference()
+        self._energy = _energy_meter() if rank == 0 else None
+        self._energy_at = begun.began_monotonic_nanoseconds
         self._intake = Intake(self._append, self.mark, self._boundary.warn)
         self._rows = 0
         self._last_step: int | None = None
@@ -316,6 +322,7 @@ class TrainingMetricsRecorder:
             try:
                 with self._boundary:
                     self._intake.finish()
+                    self._note_energy()
                     self._append_close(status, error)
                     self._journal.seal()
                     self._journal.sync()
@@ -462,6 +469,16 @@ class TrainingMetricsRecorder:
         if self._views.here and self._last_step is not None:
             self._views.recorded(self._last_step)
         self._look_at_the_clock()
+        if monotonic - self._energy_at >= _ENERGY_EVERY:
+            self._energy_at = monotonic
+            self._note_energy()
+
+    def _note_energy(self) -> None:
+        """Energy of this attempt so far: noted every minute, so that a crash loses no more than that."""
+        joules = self._energy.used() if self._energy is not None else None
+        if joules is not None:
+            elapsed = (self._clock.monotonic_nanoseconds() - self._elapsed_zero) / _SECOND
+            self.mark("energy", joules=round(joules, 3), source="nvml", elapsed_time_seconds=round(elapsed, 3))
 
     def _clock_difference(self) -> int:
         return self._clock.wall_nanoseconds() - self._clock.monotonic_nanoseconds()
@@ -510,6 +527,12 @@ def _describe_environment() -> Mapping[str, Any]:
     from kiseki.provenance.environment import describe_environment
 
     return describe_environment()
+
+
+def _energy_meter() -> "EnergyMeter":
+    from kiseki.provenance.energy import EnergyMeter, gpu_joules
+
+    return EnergyMeter(gpu_joules)
 
 
 def _version() -> str:

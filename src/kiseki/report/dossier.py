@@ -19,6 +19,7 @@ from kiseki.errors import UsageError
 from kiseki.history import Attempt, History, JsonObject, Rows, number, read_history
 from kiseki.provenance.redaction import Redactor
 from kiseki.report import side_files
+from kiseki.report.compute import Compute, compute_of
 from kiseki.report.effective import Difference, differences
 from kiseki.report.quality import Quality, assess
 from kiseki.run_folder import RunFolder
@@ -116,6 +117,9 @@ class Dossier:
         criteria: the promises and the verdicts.
         environment: machine and software, or UNKNOWN.
         data: what was said of the training data, or UNKNOWN.
+        compute: what the run cost.
+        poc: what the author says of the report: the configuration's `poc` block; empty without one.
+        weights: digests of the model files that training noted: base model, adapter, final weights.
         files: every file of the run that stands in its folder.
         journal: what the journal was.
         side_files: what stands beside the journal, and whether it is what was recorded.
@@ -147,6 +151,9 @@ class Dossier:
     criteria: Criteria
     environment: Any
     data: Any
+    compute: Compute
+    poc: Mapping[str, Any]
+    weights: tuple[Mapping[str, Any], ...]
     files: tuple[FileFact, ...]
     journal: JournalFact
     side_files: tuple[side_files.SideFile, ...]
@@ -190,6 +197,8 @@ def gather(
     model_config = _first_known(given.get("model_config"), _within(config, "model"))
     training_config = _first_known(given.get("training_config"), config)
     live = _first_known(given.get("live"))
+    poc = next((block for side in (training_config, config) if isinstance(block := _within(side, "poc"), Mapping)), {})
+    total_time_seconds = _total_time_seconds(history)
 
     return Dossier(
         generated_at=(now or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -206,7 +215,7 @@ def gather(
         final_metrics_given=_first_known(given.get("final_metrics") if given_in == len(history.attempts) else None),
         start_time=history.attempts[0].started,
         end_time=_end_time(history),
-        total_time_seconds=_total_time_seconds(history),
+        total_time_seconds=total_time_seconds,
         total_steps=_total_steps(history),
         max_steps=opened["max_steps"] if isinstance(opened.get("max_steps"), int) else None,
         training=training,
@@ -221,6 +230,12 @@ def gather(
         criteria=_criteria(history, completed=status == "completed"),
         environment=_first_known(environment),
         data=_first_known(*(_within(source, key) for source in (live, training_config, config) for key in _DATA_KEYS)),
+        compute=compute_of(history, training, total_time_seconds, environment, poc),
+        poc=poc,
+        weights=tuple(
+            {key: redactor.value(value) for key, value in note.items() if key != "kind"}
+            for note in history.notes_of("weights")
+        ),
         files=tuple(_file_fact(folder, path) for path in _files(history) if path.is_file()),
         journal=_journal_fact(history),
         side_files=side_files.inventory(history),

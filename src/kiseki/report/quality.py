@@ -23,6 +23,8 @@ _TOLD = (
     "warning",
     "phase",
     "report_inputs",
+    "energy",
+    "weights",
 )
 """Kinds of notes that are told in full somewhere in the report; others are counted."""
 

@@ -80,6 +80,7 @@ def _sections(dossier: Dossier) -> dict[str, Any]:
         "environment": dossier.environment,
         "data": dossier.data,
         "compute": _compute(dossier),
+        "weights": dossier.weights,
         "evidence": {
             "journal": asdict(dossier.journal),
             "files": {fact.path: {"bytes": fact.bytes, "sha256": fact.sha256} for fact in dossier.files},
@@ -191,15 +192,14 @@ def _attempt(attempt: Attempt, dossier: Dossier) -> dict[str, Any]:
 
 def _compute(dossier: Dossier) -> dict[str, Any]:
     environment = dossier.environment if isinstance(dossier.environment, Mapping) else {}
-    training = dossier.training
+    known = {name: UNKNOWN if value is None else value for name, value in asdict(dossier.compute).items()}
+    energy = dossier.compute.energy
     return {
-        "elapsed_seconds": dossier.total_time_seconds,
+        **known,
         "gpus": environment.get("gpus", UNKNOWN),
         "cpu": environment.get("cpu", UNKNOWN),
-        "tokens_seen": training["tokens_seen"].final if "tokens_seen" in training else UNKNOWN,
-        "tokens_per_second_mean": training["tokens_per_second"].mean if "tokens_per_second" in training else UNKNOWN,
-        "peak_memory_bytes": training["peak_memory_bytes"].max if "peak_memory_bytes" in training else UNKNOWN,
-        "energy_kwh": UNKNOWN,
+        "energy_kwh": UNKNOWN if energy.kwh is None else energy.kwh,
+        "energy": {name: value for name, value in asdict(energy).items() if value is not None},
     }
 
 

@@ -192,6 +192,7 @@ class TrainingConfig(Section, frozen=True):
         eval_steps: Steps between evaluations.
         save_strategy: When to write a checkpoint.
         save_steps: Steps between checkpoints.
+        save_minutes: Minutes between checkpoints, counted at the end of a step, beside `save_strategy`; null: none.
         save_total_limit: How many checkpoints to keep; null: all.
         report_to: Only ``none``: the record is written by kiseki.
         save_metrics: Whether metrics, curves and PoC report are recorded.
@@ -246,6 +247,7 @@ class TrainingConfig(Section, frozen=True):
     eval_steps: AtLeastOne = 500
     save_strategy: Literal["no", "steps", "epoch"] = "steps"
     save_steps: AtLeastOne = 500
+    save_minutes: Positive | None = None
     save_total_limit: AtLeastOne | None = 5
     report_to: Literal["none"] = "none"
     save_metrics: bool = True
@@ -313,6 +315,10 @@ class PocConfig(Section, frozen=True):
         risks: Risks that the author sees.
         next_steps: What is to be done next.
         production_conditions: What must hold before production use.
+        power_watts: Mean power of the machine in watts, to estimate energy where no GPU counts it.
+        co2_grams_per_kwh: Grams of CO2 equivalent per kWh of the electricity used.
+        co2_source: Where that figure comes from.
+        location: Where the machine stands, as far as it may be told.
         language: Language of the report's texts and figures.
         confidentiality: ``partner`` for a named recipient, ``public`` for anyone.
         criteria: Success criteria; their result (met, missed, not measured) stands in the report.
@@ -336,6 +342,10 @@ class PocConfig(Section, frozen=True):
     risks: Statement | None = None
     next_steps: Statement | None = None
     production_conditions: Statement | None = None
+    power_watts: Annotated[float, Meta(gt=0)] | None = None
+    co2_grams_per_kwh: Annotated[float, Meta(ge=0)] | None = None
+    co2_source: str | None = None
+    location: str | None = None
     language: Literal["ja", "en"] = "en"
     confidentiality: Literal["partner", "public"] = "partner"
     criteria: list[Criterion] = []

@@ -112,6 +112,10 @@ CONSUMED_ELSEWHERE = {
     "poc.risks": "kiseki.report.sections",
     "poc.next_steps": "kiseki.report.sections",
     "poc.production_conditions": "kiseki.report.sections",
+    "poc.power_watts": "kiseki.report.compute",
+    "poc.co2_grams_per_kwh": "kiseki.report.compute",
+    "poc.co2_source": "kiseki.report.compute",
+    "poc.location": "kiseki.report.compute",
     "poc.confidentiality": "so8t.training.job",
     "poc.criteria": "so8t.training.job",
 }
