@@ -4,6 +4,7 @@ The names that the specification fixes come first and in this order wherever met
 named here is recorded all the same; it is simply unknown what it means.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -108,3 +109,28 @@ MEANINGS: dict[str, Meaning] = {
     ),
 }  # fmt: skip
 """Definitions by metric name. The loss of a language model is in nats because the logarithm is natural."""
+
+_LAYER_MEANINGS = {
+    "orthogonality_error": Meaning(
+        "1", LAST, None,
+        "Largest entry of |R^T R - I| in this layer's SO(8) gate.", "この層のSO(8)回転ゲートにおける|R^T R - I|の最大要素。",
+    ),
+    "rotation_angle": Meaning(
+        "rad", LAST, None,
+        "Mean magnitude of the eigen-angles of this layer's SO(8) gate.", "この層のSO(8)回転ゲートの固有角の絶対値の平均。",
+    ),
+}  # fmt: skip
+_OF_LAYER = re.compile(r"so8t/layer_\d+/(\w+)")
+
+
+def meaning(name: str) -> Meaning | None:
+    """What a metric means; None when it is not known here.
+
+    Example:
+        >>> meaning("so8t/layer_3/rotation_angle").unit
+        'rad'
+        >>> meaning("my_metric") is None
+        True
+    """
+    of_layer = _OF_LAYER.fullmatch(name)
+    return _LAYER_MEANINGS.get(of_layer[1]) if of_layer else MEANINGS.get(name)
