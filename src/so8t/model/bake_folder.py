@@ -4,7 +4,6 @@ The folder appears whole or not at all, and only after it has shown that it comp
 """
 
 import contextlib
-import hashlib
 import importlib.metadata
 import os
 import shutil
@@ -27,6 +26,7 @@ from so8t.model.bake import OnStage, bake, no_stage
 from so8t.model.bake_facts import BAKE_FILE, BakeFacts, Dtype, LoraFacts, Verification, model_card
 from so8t.model.bake_source import LOADING_ERRORS, Source, first_line, load_gated
 from so8t.model.rotation_statistics import rotation_statistics
+from so8t.model.weight_files import digest_weights
 
 TOLERANCE = 1e-5
 """How far a logit may differ, in units of the largest logit's magnitude or 1, whichever is larger..."""
@@ -251,13 +251,8 @@ def _require_passed(verification: Verification, out: Path) -> None:
 
 
 def _sha256_of_weights(folder: Path, stage: str, on_stage: OnStage) -> dict[str, str]:
-    files = sorted([*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")])
-    digests = {}
-    for done, file in enumerate(files):
-        on_stage(stage, done, len(files))
-        with file.open("rb") as opened:
-            digests[file.name] = hashlib.file_digest(opened, "sha256").hexdigest()
-    return digests
+    digests = digest_weights(folder, lambda done, total: on_stage(stage, done, total))
+    return {name: file.sha256 for name, file in digests.items()}
 
 
 @contextlib.contextmanager
