@@ -95,6 +95,10 @@ MEANINGS: dict[str, Meaning] = {
     "peak_memory_bytes": Meaning(
         "byte", "maximum over the window", None, "Largest memory in use.", "最大メモリ使用量。"
     ),
+    "eval_tokens": Meaning(
+        "token", "sum over the evaluation set", None,
+        "Predicted tokens that the evaluation's means rest on.", "評価の平均の対象となった予測トークン数。",
+    ),
     "eval_loss": Meaning(
         "nat", "token-weighted mean over the evaluation set", "loss",
         "Cross-entropy on held-out data per predicted token.",

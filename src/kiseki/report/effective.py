@@ -29,11 +29,11 @@ def differences(configured: Mapping[str, Any], live: Mapping[str, Any]) -> list[
         >>> differences({"so8t": {"layers": 32, "init": "zero"}}, {"layers": 31, "trainable": 5})
         [Difference(name='so8t.layers', config=32, live=31)]
     """
-    asked = dict(_leaves(configured))
+    asked = dict(leaves(configured))
     last_names = Counter(name.rpartition(".")[2] for name in asked)
     by_last_name = {name.rpartition(".")[2]: name for name in asked}
     found = []
-    for name, value in _leaves(live):
+    for name, value in leaves(live):
         last = name.rpartition(".")[2]
         asked_name = name if name in asked else by_last_name[last] if last_names[last] == 1 else None
         if asked_name is not None and asked[asked_name] != value:
@@ -41,10 +41,15 @@ def differences(configured: Mapping[str, Any], live: Mapping[str, Any]) -> list[
     return found
 
 
-def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, inner in value.items():
-        name = f"{prefix}{key}"
-        if isinstance(inner, Mapping):
-            yield from _leaves(inner, f"{name}.")
-        else:
-            yield name, inner
+def leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every setting under its dotted name; lists and empty mappings are values.
+
+    Example:
+        >>> list(leaves({"pet": {"enabled": True}, "seed": 42}))
+        [('pet.enabled', True), ('seed', 42)]
+    """
+    if isinstance(value, Mapping) and (value or not prefix):
+        for key, inner in value.items():
+            yield from leaves(inner, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, value

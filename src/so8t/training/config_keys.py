@@ -302,6 +302,7 @@ class PocConfig(Section, frozen=True):
         approver: Who answers for it.
         recipient: Whom it is made for.
         contact: Whom to ask.
+        contract: The contract or business it belongs to.
         version: Version of the document.
         background: Why the proof of concept was undertaken.
         purpose: What it is to show.
@@ -311,6 +312,7 @@ class PocConfig(Section, frozen=True):
         data_policy: By which rules the data was collected.
         personal_data: How personal data was kept out.
         safety: How unsafe content is handled.
+        hidden_reasoning: How the model's thinking is kept from users.
         considerations: What the author makes of the results.
         risks: Risks that the author sees.
         next_steps: What is to be done next.
@@ -329,6 +331,7 @@ class PocConfig(Section, frozen=True):
     approver: str | None = None
     recipient: str | None = None
     contact: str | None = None
+    contract: str | None = None
     version: str | None = None
     background: Statement | None = None
     purpose: Statement | None = None
@@ -338,6 +341,7 @@ class PocConfig(Section, frozen=True):
     data_policy: Statement | None = None
     personal_data: Statement | None = None
     safety: Statement | None = None
+    hidden_reasoning: Statement | None = None
     considerations: Statement | None = None
     risks: Statement | None = None
     next_steps: Statement | None = None
