@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import click
 
+from kiseki.cli.import_ import import_
 from kiseki.cli.report import report
 from kiseki.cli.show import show
 from kiseki.errors import KisekiError
@@ -31,6 +32,7 @@ def commands(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
+commands.add_command(import_)
 commands.add_command(report)
 commands.add_command(show)
 

@@ -39,6 +39,8 @@ def show(run: Path) -> None:
     quality = assess(history, training, evaluation, Redactor())
     console = Console(highlight=False)
     console.print(_headline(history), markup=False, style="bold")
+    if isinstance(source := history.opened.get("imported"), Mapping):
+        console.print(_plain(f"imported from {source.get('from')}; times are those of the import"), markup=False)
     console.print(_attempts(history))
     for title, columns, summaries in (
         ("Training", history.rows.columns, training),
@@ -52,7 +54,7 @@ def show(run: Path) -> None:
 
 
 def _headline(history: "History") -> str:
-    last = history.rows.steps[-1] if len(history.rows) else 0
+    last = (history.closed or {}).get("last_step") or (history.rows.steps[-1] if len(history.rows) else 0)
     planned = history.opened.get("max_steps")
     steps = f"step {last}" + (f" of {planned}" if planned else "")
     name = history.opened.get("model_name", "unknown model")

@@ -78,7 +78,7 @@ def build_figure(history: History, *, language: Language = "en", dpi: int = 150)
     the_marks = marks.marks_of(history)
     limits = step_limits([*every_step, np.array(the_marks.restarts, np.float64)])
     ticks = step_ticks(limits, most=6) if any(len(steps) for steps in every_step) else (np.zeros(0), [])
-    frame = Frame(limits, ticks, the_marks, language)
+    frame = Frame(limits, ticks, the_marks, language, units_known="imported" not in history.opened)
 
     figure = Figure(figsize=(WIDTH, HEIGHT), dpi=dpi, facecolor=PAPER, edgecolor=PAPER)
     figure.set_layout_engine("none")

@@ -58,12 +58,14 @@ class Frame:
         ticks: of the step axis, with their labels; none when nothing was recorded.
         marks: phases and restarts.
         language: of every word.
+        units_known: the numbers are what the vocabulary says of their names; an imported record does not tell.
     """
 
     limits: Limits
     ticks: tuple[Floats, list[str]]
     marks: Marks
     language: Language
+    units_known: bool = True
 
 
 def draw_panel(
@@ -93,7 +95,8 @@ def draw_panel(
     if evaluation:
         _draw_evaluation(axes, evaluation)
     if curves:
-        unit = text(f"{kind.name}.unit", frame.language) + (f" ({text('log', frame.language)})" if log else "")
+        unit = text(f"{kind.name}.unit" if frame.units_known else "unit_unknown", frame.language)
+        unit += f" ({text('log', frame.language)})" if log else ""
         axes.set_ylabel(unit, fontproperties=font(9), color=FAINT_INK, labelpad=4)
 
     raised = marks.draw_ribbon(axes, frame.marks, frame.limits, inches, frame.language) if ribbon else 0.0

@@ -20,6 +20,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "accuracy.unit": ("share of tokens", "トークンの割合"),
     "perplexity": ("Perplexity", "パープレキシティ"),
     "perplexity.unit": ("exp(lm_loss)", "exp(lm_loss)"),
+    "unit_unknown": ("as imported", "取り込み元の値"),
     "pet_loss": ("PET penalty × λ", "PET正則化項 × λ"),
     "so8t_loss": ("deviation of the SO(8) gates from orthogonality", "SO(8)ゲートの直交性からのずれ"),
     # what the marks mean
