@@ -7,7 +7,8 @@
     ├── RunFolderError        the folder is no run folder, or cannot be written (2)
     │   ├── RunLocked         another process records into it now (2)
     │   └── ForeignRun        resuming something that is another run or configuration (2)
-    └── JournalDamaged        bytes inside the record are not what was written (1)
+    ├── JournalDamaged        bytes inside the record are not what was written (1)
+    └── ReportIncomplete      JSON and CSV stand, a rendering of them could not be made (1)
 
 Nothing of this is raised by `record_step`: what fails there is counted and reported instead.
 """
@@ -37,5 +38,11 @@ class ForeignRun(RunFolderError):
 
 class JournalDamaged(KisekiError):
     """Bytes before the end of the journal are not what the writer wrote."""
+
+    exit_code = 1
+
+
+class ReportIncomplete(KisekiError):
+    """A rendering of the report could not be made; the others, JSON and CSV among them, stand."""
 
     exit_code = 1

@@ -340,10 +340,12 @@ class TrainingMetricsRecorder:
         *,
         live: Mapping[str, Any] | None = None,
         status: Status | None = None,
+        formats: Sequence[str] | None = None,
     ) -> Path:
-        """Make the PoC report: `poc_reports/poc_report_{time}.json` and `poc_summary_{time}.csv`, never overwriting.
+        """Make the PoC report: `poc_reports/poc_report_{time}.json`, `.html`, `.pdf` and `poc_summary_{time}.csv`.
 
-        Works before and after `close()`, and again whenever it is called.
+        Works before and after `close()`, and again whenever it is called; nothing is ever overwritten. HTML and PDF
+        come after JSON and CSV, and one that cannot be made is told and counted, not raised.
 
         Args:
             model_config: effective settings of the model.
@@ -351,6 +353,7 @@ class TrainingMetricsRecorder:
             final_metrics: further final values; what was recorded is there anyway and is not replaced.
             live: what the live model and trainer really have, when that was looked up.
             status: how training ended. By default what `close` was told, or `completed` while the record is open.
+            formats: which of `json`, `csv`, `html` and `pdf` to make, `json` among them; all by default.
 
         Returns:
             The path of the JSON report.
@@ -358,8 +361,11 @@ class TrainingMetricsRecorder:
         Raises:
             KisekiError: the report cannot be written; the record is untouched.
         """
-        from kiseki.report.generate import generate_report
+        from kiseki.report.generate import DEFAULT_FORMATS, check_formats, generate_report
 
+        if formats is not None and "json" not in formats:
+            raise UsageError(f"formats: json must be among them, it is the report itself; found {', '.join(formats)}")
+        check_formats(formats := formats or DEFAULT_FORMATS)
         if self.folder.rank:
             raise UsageError(f"rank {self.folder.rank} makes no report: call generate_poc_report on rank 0 alone")
         inputs = {
@@ -382,8 +388,11 @@ class TrainingMetricsRecorder:
                 self.mark("report_inputs", file=path.name, sha256=digest)
                 self.flush()
                 self.refresh()
-            files = generate_report(self.folder, status=status or ("completed" if recording else None))
+            files = generate_report(self.folder, status=status or ("completed" if recording else None), formats=formats)
             self._report_made = True
+            for why in files.failed.values():
+                self._boundary.errors += 1
+                self._boundary.warn(f"the report is incomplete: {why}")
             return files.json
 
     def __enter__(self) -> Self:

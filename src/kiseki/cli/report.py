@@ -1,12 +1,13 @@
 """`kiseki report`: the PoC report, made again from the journal."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from kiseki.cli.run_argument import run_argument, run_folder
-from kiseki.errors import RunFolderError
+from kiseki.cli.run_argument import run_folder
+from kiseki.errors import ReportIncomplete, RunFolderError, UsageError
 from kiseki.run_folder import RunFolder
 
 _RUNNING = {
@@ -15,8 +16,8 @@ _RUNNING = {
 }
 
 
-@click.command(short_help="Make the PoC report of RUN again.")
-@run_argument
+@click.command(short_help="Make the PoC report of RUN again, or one report of several runs.")
+@click.argument("runs", type=click.Path(path_type=Path), metavar="RUN...", nargs=-1, required=True)
 @click.option("--lang", type=click.Choice(["ja", "en"]), help="Language of texts; the run's own by default.")
 @click.option(
     "--out",
@@ -24,28 +25,58 @@ _RUNNING = {
     metavar="DIR",
     help="Folder for the report; RUN/poc_reports by default.",
 )
-@click.option("--format", "formats", default="json,csv", show_default=True, help="Formats, separated by commas.")
+@click.option(
+    "--format",
+    "formats",
+    default="json,csv,html,pdf",
+    show_default=True,
+    help="Formats, separated by commas; also: card, the model card README.md, in the folder given by --out.",
+)
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Another run to compare the results with.",
+)
 @click.option(
     "--history-rows",
     type=click.IntRange(min=1),
     metavar="N",
     help="At most N rows in the report's history; all by default.",
 )
-def report(run: Path, lang: str | None, out: Path | None, formats: str, history_rows: int | None) -> None:
+def report(
+    runs: tuple[Path, ...],
+    lang: str | None,
+    out: Path | None,
+    formats: str,
+    baseline: Path | None,
+    history_rows: int | None,
+) -> None:
     """Make the PoC report of RUN again from its journal, also after a crash.
 
-    JSON, CSV and PNG of the run are brought up to date first. An earlier report is never overwritten.
+    JSON, CSV and PNG of the run are brought up to date first, and nothing that follows can undo them. An earlier
+    report is never overwritten.
+
+    Of several runs, such as one training with several seeds, one report is made: the mean of each metric with its
+    confidence interval, and bands.
 
     \b
     Example:
       kiseki report runs/demo
       kiseki report runs/demo --lang en --out submission
+      kiseki report runs/demo --format pdf --baseline runs/without_pet
+      kiseki report runs/seed_1 runs/seed_2 runs/seed_3 --out submission
     """
-    from kiseki.report.generate import FORMATS, check_formats, generate_report
-
     names = [name for part in formats.split(",") if (name := part.strip())]
-    check_formats(names)
-    folder = run_folder(run)
+    folders = [run_folder(run) for run in runs]
+    if len(folders) > 1:
+        _several(folders, out, lang, names, baseline, history_rows)
+        return
+    from kiseki.report.generate import check_formats, generate_report
+
+    (folder,) = folders
+    check_formats(names, out)
+    compared = run_folder(baseline) if baseline is not None else None
     _refresh(folder, needed=out is None)
     files = generate_report(
         folder,
@@ -54,13 +85,40 @@ def report(run: Path, lang: str | None, out: Path | None, formats: str, history_
         language=lang,
         formats=names,
         history_rows=history_rows,
+        baseline=compared,
     )
     if files.status == "running":
         click.echo(_RUNNING[lang] if lang else "\n".join(_RUNNING.values()), err=True)
+    _list_files(files.written, files.failed, folder.curves_png)
+
+
+def _several(
+    folders: list[RunFolder],
+    out: Path | None,
+    lang: str | None,
+    names: list[str],
+    baseline: Path | None,
+    history_rows: int | None,
+) -> None:
+    from kiseki.report.several.generate import generate_several_report
+
+    if out is None:
+        raise UsageError("several runs: say with --out into which folder their report goes")
+    if baseline is not None or history_rows is not None:
+        raise UsageError("several runs: --baseline and --history-rows are for the report of one run")
+    written = generate_several_report(folders, out, now=datetime.now(UTC), language=lang, formats=names)
+    _list_files(written.paths, written.failed)
+
+
+def _list_files(written: Mapping[str, Path], failed: Mapping[str, str], *beside: Path) -> None:
+    from kiseki.report.generate import FORMATS
+
     click.echo("提出ファイル / Files to submit")
-    for path in (*(files.written[name] for name in FORMATS if name in files.written), folder.curves_png):
+    for path in (*(written[name] for name in FORMATS if name in written), *beside):
         if path.is_file():
             click.echo(f"  {path.as_posix()}")
+    if failed:
+        raise ReportIncomplete("; ".join(failed.values()))
 
 
 def _refresh(folder: RunFolder, *, needed: bool) -> None:

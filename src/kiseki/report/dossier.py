@@ -100,6 +100,7 @@ class Dossier:
         error: what ended the run, where it said so.
         model_name: as the run named it.
         history: the record; its rows are read by whoever renders them.
+        imported: where a record that was not made while training comes from; None for one that was.
         outputs: which of `json`, `csv` and `plots` the run writes.
         model_config, training_config: the effective settings, or UNKNOWN.
         live: what the live model really has, or UNKNOWN.
@@ -123,6 +124,7 @@ class Dossier:
         files: every file of the run that stands in its folder.
         journal: what the journal was.
         side_files: what stands beside the journal, and whether it is what was recorded.
+        baseline: the facts of the run that the results are compared with, None without one.
     """
 
     generated_at: str
@@ -131,6 +133,7 @@ class Dossier:
     error: str | None
     model_name: str
     history: History
+    imported: Mapping[str, Any] | None
     outputs: Mapping[str, bool]
     model_config: Any
     training_config: Any
@@ -157,6 +160,7 @@ class Dossier:
     files: tuple[FileFact, ...]
     journal: JournalFact
     side_files: tuple[side_files.SideFile, ...]
+    baseline: "Dossier | None" = None
 
     @property
     def folder(self) -> RunFolder:
@@ -170,7 +174,12 @@ class Dossier:
 
 
 def gather(
-    folder: RunFolder, *, now: datetime | None = None, status: str | None = None, language: str | None = None
+    folder: RunFolder,
+    *,
+    now: datetime | None = None,
+    status: str | None = None,
+    language: str | None = None,
+    baseline: RunFolder | None = None,
 ) -> Dossier:
     """Gather the facts of a run as they stand now. Nothing in the folder changes.
 
@@ -180,6 +189,7 @@ def gather(
         status: how the run ends, for the process that records it and has not closed the journal yet; otherwise what
             the journal says counts.
         language: `ja` or `en`; the run's own by default.
+        baseline: another run that the results are compared with.
 
     Raises:
         RunFolderError: there is no journal, or nothing in it.
@@ -195,7 +205,10 @@ def gather(
     given, given_in = side_files.latest(history, "report_inputs")
     given = {key: _clean(redactor, value) for key, value in (given or {}).items()}
     model_config = _first_known(given.get("model_config"), _within(config, "model"))
-    training_config = _first_known(given.get("training_config"), config)
+    imported = next(
+        (block for one in history.attempts if isinstance(block := one.opened.get("imported"), Mapping)), None
+    )
+    training_config = _first_known(given.get("training_config"), config, _within(imported, "settings"))
     live = _first_known(given.get("live"))
     poc = next((block for side in (training_config, config) if isinstance(block := _within(side, "poc"), Mapping)), {})
     total_time_seconds = _total_time_seconds(history)
@@ -207,6 +220,7 @@ def gather(
         error=redactor.text(str(closed["error"])) if closed.get("error") else None,
         model_name=redactor.text(str(opened.get("model_name", UNKNOWN))),
         history=history,
+        imported=imported,
         outputs={name: opened.get("outputs", {}).get(name) is not False for name in ("json", "csv", "plots")},
         model_config=model_config,
         training_config=training_config,
@@ -239,7 +253,13 @@ def gather(
         files=tuple(_file_fact(folder, path) for path in _files(history) if path.is_file()),
         journal=_journal_fact(history),
         side_files=side_files.inventory(history),
+        baseline=None if baseline is None else gather(baseline, now=now, language=language),
     )
+
+
+def _imported(history: History) -> Mapping[str, Any] | None:
+    stated = (attempt.opened.get("imported") for attempt in history.attempts)
+    return next((block for block in stated if isinstance(block, Mapping)), None)
 
 
 def _clean(redactor: Redactor, value: Any) -> Any:

@@ -1,21 +1,33 @@
-"""Writes the report of a run: two files under one timestamp, both or none, never over another."""
+"""Makes the report of a run, in every format, from the journal."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import count
+from functools import partial
 from pathlib import Path
 
-from kiseki.errors import RunFolderError, UsageError
-from kiseki.filesystem import write_new
-from kiseki.report.dossier import gather
+from kiseki.errors import KisekiError, UsageError
+from kiseki.filesystem import replacing
+from kiseki.report.dossier import Dossier, gather
 from kiseki.report.to_csv import to_csv
 from kiseki.report.to_json import to_json
+from kiseki.report.writing import Written, write_report
 from kiseki.run_folder import RunFolder
 
-FORMATS = ("json", "csv")
+DATA = ("json", "csv")
+"""What every other rendering stands on."""
 
-_NAMES = {"json": "poc_report_{}.json", "csv": "poc_summary_{}.csv"}
+DEFAULT_FORMATS = (*DATA, "html", "pdf")
+FORMATS = (*DEFAULT_FORMATS, "card")
+
+CARD = "README.md"
+
+_NAMES = {
+    "json": "poc_report_{}.json",
+    "csv": "poc_summary_{}.csv",
+    "html": "poc_report_{}.html",
+    "pdf": "poc_report_{}.pdf",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +37,12 @@ class ReportFiles:
     Attributes:
         written: path by format.
         status: how the run stands, as the report says it.
+        failed: why a rendering is missing, by format.
     """
 
     written: Mapping[str, Path]
     status: str
+    failed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def json(self) -> Path:
@@ -48,8 +62,9 @@ def generate_report(
     status: str | None = None,
     out: Path | None = None,
     language: str | None = None,
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str] = DEFAULT_FORMATS,
     history_rows: int | None = None,
+    baseline: RunFolder | None = None,
 ) -> ReportFiles:
     """Make the PoC report from the journal; at any time, also of a run that crashed.
 
@@ -62,69 +77,75 @@ def generate_report(
         status: how the run ends, given only by the process that is recording it.
         out: folder for the report; `poc_reports` in the run folder by default.
         language: `ja` or `en` for the renderings that are text; the run's own by default.
-        formats: which of `FORMATS` to write.
+        formats: which of `FORMATS` to write; `card` needs `out`.
         history_rows: at most so many rows in `metrics.history`; all by default.
+        baseline: another run to compare the results with.
 
     Returns:
-        `poc_report_{timestamp}.json` and `poc_summary_{timestamp}.csv`; a report of the same second gets `_2`.
+        `poc_report_{timestamp}.json`, `.html` and `.pdf` and `poc_summary_{timestamp}.csv`; a report of the same
+        second gets `_2`. The card is `README.md` in `out`: what a person wrote into it stays.
 
     Raises:
-        RunFolderError: no journal, or the report cannot be written.
-        UsageError: an unknown format, or no format at all.
+        RunFolderError: no journal, or JSON or CSV cannot be written.
+        UsageError: an unknown format, no format at all, or a card without a folder for it.
     """
-    check_formats(formats)
+    check_formats(formats, out)
     now = (now or datetime.now(UTC)).astimezone(UTC)
-    dossier = gather(folder, now=now, status=status, language=language)
-    contents = {}
+    dossier = gather(folder, now=now, status=status, language=language, baseline=baseline)
+    data = {}
     if "csv" in formats:
-        contents["csv"] = to_csv(dossier)
+        data["csv"] = to_csv(dossier)
     if "json" in formats:  # last: where there is a report, there is its summary
-        contents["json"] = to_json(dossier, history_rows=history_rows)
-    target = out or folder.reports
+        data["json"] = to_json(dossier, history_rows=history_rows)
+    renderings = {name: partial(render, dossier) for name, render in _RENDERERS.items() if name in formats}
+    written = write_report(out or folder.reports, _NAMES, data, renderings, now.strftime("%Y%m%d_%H%M%S"))
+    if "card" in formats and out is not None:
+        _write_card(dossier, out / CARD, written)
+    return ReportFiles(written.paths, dossier.status, written.failed)
+
+
+def _write_card(dossier: Dossier, path: Path, written: Written) -> None:
     try:
-        written = _write_all(target, contents, now.strftime("%Y%m%d_%H%M%S"))
-    except OSError as error:
-        raise RunFolderError(
-            f"{target}: the report cannot be written ({error.strerror or error}); "
-            f"free some disk or check permissions, or choose another folder with --out"
-        ) from error
-    return ReportFiles(written, dossier.status)
+        card = _card(dossier, path.read_text(encoding="utf-8") if path.exists() else None)
+        with replacing(path) as out:
+            out.write(card)
+    except (KisekiError, OSError, ImportError) as error:
+        written.failed["card"] = f"{path.name}: {error}"
+    else:
+        written.paths["card"] = path
 
 
-def check_formats(formats: Sequence[str]) -> None:
+def _html(dossier: Dossier) -> bytes:
+    from kiseki.report.sections import build_document
+    from kiseki.report.to_html import to_html
+
+    return to_html(build_document(dossier, dossier.language))
+
+
+def _pdf(dossier: Dossier) -> bytes:
+    from kiseki.report.sections import build_document
+    from kiseki.report.to_pdf import to_pdf
+
+    return to_pdf(build_document(dossier, dossier.language), to_json(dossier, history_rows=0))
+
+
+def _card(dossier: Dossier, existing: str | None) -> bytes:
+    from kiseki.report.to_card import to_card
+
+    return to_card(dossier, language=dossier.language, existing=existing).encode("utf-8")
+
+
+_RENDERERS: Mapping[str, Callable[[Dossier], bytes]] = {"html": _html, "pdf": _pdf}
+
+
+def check_formats(formats: Sequence[str], out: Path | None = None) -> None:
     """Refuse formats that cannot be made, before any work is done.
 
     Raises:
-        UsageError: an unknown format, or no format at all.
+        UsageError: an unknown format, no format at all, or a card without a folder for it.
     """
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or not formats:
         raise UsageError(f"formats: expected some of {', '.join(FORMATS)}; found {', '.join(unknown) or 'none'}")
-
-
-def _write_all(target: Path, contents: dict[str, bytes], timestamp: str) -> dict[str, Path]:
-    for number in count(1):
-        stamp = timestamp if number == 1 else f"{timestamp}_{number}"
-        paths = {kind: target / name.format(stamp) for kind, name in _NAMES.items()}
-        if any(path.exists() for path in paths.values()):
-            continue
-        written: list[Path] = []
-        try:
-            for kind, content in contents.items():
-                write_new(paths[kind], content)
-                written.append(paths[kind])
-        except FileExistsError:  # another process was quicker: its files are whole, ours take the next number
-            if target.is_dir():
-                _remove(written)
-                continue
-            raise
-        except BaseException:
-            _remove(written)
-            raise
-        return {kind: paths[kind] for kind in contents}
-    raise AssertionError("unreachable: the numbers do not end")
-
-
-def _remove(written: list[Path]) -> None:
-    for path in written:
-        path.unlink(missing_ok=True)
+    if "card" in formats and out is None:
+        raise UsageError(f"format card: it is a {CARD}; say with --out into which folder (publish makes its own)")

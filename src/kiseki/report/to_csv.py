@@ -49,16 +49,16 @@ def inactive(text: str) -> str:
 
 
 def _lines(name: str, summary: Summary, final: Mapping[str, FinalValue]) -> list[tuple[str, str, str]]:
-    lines = [(inactive(name), statistic, _cell(getattr(summary, statistic))) for statistic in STATISTICS]
-    lines.insert(STATISTICS.index("final") + 1, (inactive(name), "last_recorded", _cell(number(final[name].recorded))))
+    lines = [(inactive(name), statistic, cell(getattr(summary, statistic))) for statistic in STATISTICS]
+    lines.insert(STATISTICS.index("final") + 1, (inactive(name), "last_recorded", cell(number(final[name].recorded))))
     return lines
 
 
-def _cell(value: float | None) -> str:
+def cell(value: float | None) -> str:
     """Numbers as Python and C write them: shortest exact digits, `NaN`, `inf`, `-inf`.
 
     Example:
-        >>> _cell(0.1), _cell(float("nan")), _cell(float("-inf")), _cell(None)
+        >>> cell(0.1), cell(float("nan")), cell(float("-inf")), cell(None)
         ('0.1', 'NaN', '-inf', '')
     """
     if value is None:

@@ -4,15 +4,14 @@
 """
 
 import io
-import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from kiseki.analysis.criteria import Verdict
 from kiseki.history import Attempt, Rows
 from kiseki.report.dossier import UNKNOWN, Dossier, FinalValue
+from kiseki.report.strict import strict_json
 
 SCHEMA_VERSION = 1
 
@@ -21,8 +20,6 @@ RULE = (
     "and one not measured or the run not completed; not_judged: no criteria, or nothing they name was measured"
 )
 
-_LARGEST_EXACT_INTEGER = 2**53
-
 
 def to_json(dossier: Dossier, *, history_rows: int | None = None) -> bytes:
     """Render the report.
@@ -30,12 +27,12 @@ def to_json(dossier: Dossier, *, history_rows: int | None = None) -> bytes:
     Args:
         dossier: the facts.
         history_rows: show at most so many rows of the training history, evenly chosen, the last always among them;
-            by default all. The files beside the report always hold all.
+            by default all. The files beside the report always hold all, and `metrics.history_in` names them.
     """
     out = io.BytesIO()
     for section, value in _sections(dossier).items():
         out.write(b",\n" if out.tell() else b"{\n")
-        out.write(b"  %b: " % _encoded(section))
+        out.write(b"  %b: " % strict_json(section, indent=None))
         if section == "metrics":
             _write_metrics(out, dossier, history_rows)
         else:
@@ -56,11 +53,10 @@ def _sections(dossier: Dossier) -> dict[str, Any]:
         "model_info": {"name": dossier.model_name, "config": dossier.model_config},
         "training_info": {
             "config": dossier.training_config,
-            "start_time": dossier.start_time,
-            "end_time": dossier.end_time,
-            "total_time_seconds": dossier.total_time_seconds,
+            **_training_times(dossier),
             "total_steps": dossier.total_steps,
         },
+        "imported": dossier.imported,
         "metrics": None,
         "files": _files(dossier),
         "final_finite": _finite(dossier.training),
@@ -71,6 +67,7 @@ def _sections(dossier: Dossier) -> dict[str, Any]:
             "summary": _summary(dossier.evaluation),
         },
         "final_metrics_given": dossier.final_metrics_given,
+        "baseline": _baseline(dossier),
         "criteria": _criteria(dossier),
         "phases": dossier.phases,
         "record_quality": _quality(dossier),
@@ -89,6 +86,17 @@ def _sections(dossier: Dossier) -> dict[str, Any]:
     }
 
 
+def _training_times(dossier: Dossier) -> dict[str, Any]:
+    """When training was; an imported record only knows when it was imported."""
+    if dossier.imported is not None:
+        return dict.fromkeys(("start_time", "end_time", "total_time_seconds"), UNKNOWN)
+    return {
+        "start_time": dossier.start_time,
+        "end_time": dossier.end_time,
+        "total_time_seconds": dossier.total_time_seconds,
+    }
+
+
 def _files(dossier: Dossier) -> dict[str, str | None]:
     folder, outputs = dossier.folder, dossier.outputs
     return {
@@ -100,20 +108,32 @@ def _files(dossier: Dossier) -> dict[str, str | None]:
 
 def _write_metrics(out: io.BytesIO, dossier: Dossier, history_rows: int | None) -> None:
     rows = dossier.history.rows
+    shown = 0
     out.write(b'{\n    "history": [')
-    separator = b"\n      "
     for payload in _chosen(rows, history_rows):
-        out.write(separator)
+        out.write(b",\n      " if shown else b"\n      ")
         out.write(payload)
-        separator = b",\n      "
-    out.write(b"\n    ],\n" if len(rows) else b"],\n")
+        shown += 1
+    out.write(b"\n    ],\n" if shown else b"],\n")
+    if shown < len(rows):
+        out.write(b'    "history_in": %b,\n' % _indented(_where_all_rows_are(dossier, shown), 2))
     out.write(b'    "final": %b,\n' % _indented(_final(rows, dossier.training_final), 2))
     out.write(b'    "summary": %b\n  }' % _indented(_summary(dossier.training), 2))
+
+
+def _where_all_rows_are(dossier: Dossier, shown: int) -> dict[str, Any]:
+    """What stands in for rows that are not shown: the files that hold them, by digest."""
+    path = dossier.folder.relative(dossier.folder.training_json)
+    in_json = next(({"path": fact.path, "sha256": fact.sha256} for fact in dossier.files if fact.path == path), None)
+    journal = {"path": dossier.journal.path, "bytes": dossier.journal.bytes, "sha256": dossier.journal.sha256}
+    return {"rows": len(dossier.history.rows), "shown": shown, "journal": journal, "metrics_json": in_json}
 
 
 def _chosen(rows: Rows, limit: int | None) -> Iterator[bytes]:
     if limit is None or limit >= len(rows):
         return rows.payloads()
+    if limit == 0:
+        return iter(())
     last = len(rows) - 1
     positions = [last] if limit == 1 else [index * last // (limit - 1) for index in range(limit)]
     return (rows.payload(position) for position in positions)
@@ -132,6 +152,26 @@ def _finite(summaries: Mapping[str, Any]) -> dict[str, Any]:
 def _summary(summaries: Mapping[str, Any]) -> dict[str, Any]:
     keys = ("min", "max", "mean", "std", "final", "final_step", "n", "non_finite", "first_non_finite_step", "ddof")
     return {name: {key: getattr(summary, key) for key in keys} for name, summary in summaries.items()}
+
+
+def _baseline(dossier: Dossier) -> dict[str, Any] | None:
+    """The run that results are compared with: last finite values of each side, and ours minus theirs."""
+    baseline = dossier.baseline
+    if baseline is None:
+        return None
+    ours, theirs = ({**side.training, **side.evaluation} for side in (dossier, baseline))
+    finals = {name: (ours[name].final, theirs[name].final) for name in ours if name in theirs and name != "epoch"}
+    return {
+        "run_id": baseline.history.run_id,
+        "model_name": baseline.model_name,
+        "status": baseline.status,
+        "journal": asdict(baseline.journal),
+        "final": {
+            name: {"run": run, "baseline": other, "difference": run - other}
+            for name, (run, other) in finals.items()
+            if run is not None and other is not None
+        },
+    }
 
 
 def _criteria(dossier: Dossier) -> dict[str, Any]:
@@ -205,22 +245,4 @@ def _compute(dossier: Dossier) -> dict[str, Any]:
 
 def _indented(value: Any, depth: int) -> bytes:
     # No text in JSON holds a raw newline, so this only ever moves line starts.
-    return _encoded(value, indent=2).replace(b"\n", b"\n" + b"  " * depth)
-
-
-def _encoded(value: Any, indent: int | None = None) -> bytes:
-    text = json.dumps(_strict(value), indent=indent, ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8", "replace")
-
-
-def _strict(value: Any) -> Any:
-    """The value with what JSON cannot hold as strings, the way the journal writes it."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _LARGEST_EXACT_INTEGER:
-        return str(value)
-    if isinstance(value, Mapping):
-        return {str(key): _strict(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_strict(item) for item in value]
-    return value
+    return strict_json(value).replace(b"\n", b"\n" + b"  " * depth)

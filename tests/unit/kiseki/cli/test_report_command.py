@@ -22,6 +22,8 @@ def test_it_lists_the_files_to_submit_as_one_can_open_them_from_here(recorded: P
     assert [(path.strip().rpartition("/")[0], Path(path).suffix) for path in paths] == [
         (reports, ".json"),
         (reports, ".csv"),
+        (reports, ".html"),
+        (reports, ".pdf"),
     ]
     assert all(Path(path.strip()).is_file() for path in paths)
 
@@ -62,7 +64,7 @@ def test_another_folder_can_be_named(recorded: Path, kiseki: Kiseki, tmp_path: P
     before = sorted(RunFolder(recorded).root.rglob("poc_*"))
     answer = kiseki("report", recorded, "--out", tmp_path / "提出")
     assert answer.code == 0
-    assert len(list((tmp_path / "提出").iterdir())) == 2
+    assert len(list((tmp_path / "提出").iterdir())) == 4
     assert sorted(RunFolder(recorded).root.rglob("poc_*")) == before
 
 
@@ -75,7 +77,7 @@ def test_a_copy_whose_views_cannot_be_refreshed_is_reported_elsewhere_with_a_war
     folder.training_json.mkdir()
     (folder.training_json / "in the way").write_text("x", encoding="utf-8")
     answer = kiseki("report", recorded, "--out", tmp_path / "out")
-    assert (answer.code, len(list((tmp_path / "out").iterdir()))) == (0, 2)
+    assert (answer.code, len(list((tmp_path / "out").iterdir()))) == (0, 4)
     assert answer.err.startswith("kiseki: warning: ")
     refused = kiseki("report", recorded)
     assert refused.code != 0

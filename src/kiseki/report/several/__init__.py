@@ -1,0 +1,1 @@
+"""Several runs in one report: how far apart runs of the same training lie."""
