@@ -12,7 +12,7 @@ help: ## list the targets
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "setting up $(VENV) (PyTorch is the large part; some minutes the first time)"
 	$(PY) -m venv $(VENV)
-	$(PIP) -e '.[train,dev]'
+	$(PIP) -e '.[train,hub,serve,collect,dev]'
 	@touch $@
 
 setup: $(VENV)/.ready ## make the virtual environment with everything that demo and test need
