@@ -7,9 +7,10 @@ two seconds, and there is no `fdatasync` and no opening of folders, so durabilit
 import contextlib
 import importlib
 import os
+import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -104,14 +105,18 @@ def replacing(target: Path) -> Iterator[IO[bytes]]:
     sync_folder(target.parent)
 
 
-def write_new(target: Path, content: bytes) -> None:
+def write_new(target: Path, content: bytes | Iterable[bytes]) -> None:
     """Write a file that must not exist yet, whole and durable or not at all.
+
+    Args:
+        target: the file.
+        content: all of it, or parts that need not be in memory together.
 
     Raises:
         FileExistsError: something of that name stands there; it is not touched.
     """
     with _temporary(target) as (out, temporary):
-        out.write(content)
+        out.writelines([content] if isinstance(content, bytes) else content)
         _finish(out)
         if WINDOWS:
             temporary.rename(target)  # raises FileExistsError on Windows, where it never overwrites
@@ -121,15 +126,15 @@ def write_new(target: Path, content: bytes) -> None:
             except FileExistsError:
                 raise
             except OSError:  # a file system without hard links: exFAT, some network mounts
-                _write_exclusively(target, content)
+                _copy_exclusively(temporary, target)
     sync_folder(target.parent)
 
 
-def _write_exclusively(target: Path, content: bytes) -> None:
+def _copy_exclusively(source: Path, target: Path) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0)
-    with os.fdopen(os.open(target, flags, 0o666), "wb") as out:
+    with source.open("rb") as content, os.fdopen(os.open(target, flags, 0o666), "wb") as out:
         try:
-            out.write(content)
+            shutil.copyfileobj(content, out)
             _finish(out)
         except BaseException:
             target.unlink(missing_ok=True)

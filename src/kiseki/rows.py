@@ -20,6 +20,7 @@ JsonObject = dict[str, Any]
 _CHUNK_ROWS = 4096
 _TEXT = "timestamp"
 """The one key that the recorder fills with text: skipped, not tried as a number a million times."""
+_LET_GO_BYTES = 1 << 25
 _ESCAPED = re.compile(r'[\x00-\x1f"\\]')
 
 
@@ -41,6 +42,14 @@ class Column:
 
     def __len__(self) -> int:
         return len(self.value)
+
+
+def _let_go(content: bytes | mmap.mmap, end: int) -> int:
+    """Give memory back that only mirrors the journal up to `end`: whoever needs it again reads it again."""
+    end -= end % mmap.PAGESIZE
+    if isinstance(content, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        content.madvise(mmap.MADV_DONTNEED, 0, end)
+    return end
 
 
 class Rows:
@@ -79,9 +88,11 @@ class Rows:
 
     def payloads(self) -> Iterator[bytes]:
         """All of them, in step order."""
-        content = self._content
+        content, let_go = self._content, 0
         for start, length in zip(self._offset, self._length, strict=True):
             yield content[start : start + length]
+            if start - let_go > _LET_GO_BYTES:
+                let_go = _let_go(content, start)
 
     def decoded(self) -> Iterator[JsonObject]:
         """The rows as objects; non-finite values are the strings they were recorded as."""

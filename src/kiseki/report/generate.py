@@ -10,8 +10,8 @@ from kiseki.errors import KisekiError, UsageError
 from kiseki.filesystem import replacing
 from kiseki.report.dossier import Dossier, gather
 from kiseki.report.to_csv import to_csv
-from kiseki.report.to_json import to_json
-from kiseki.report.writing import Written, write_report
+from kiseki.report.to_json import json_parts, to_json
+from kiseki.report.writing import Parts, Written, write_report
 from kiseki.run_folder import RunFolder
 
 DATA = ("json", "csv")
@@ -92,11 +92,12 @@ def generate_report(
     check_formats(formats, out)
     now = (now or datetime.now(UTC)).astimezone(UTC)
     dossier = gather(folder, now=now, status=status, language=language, baseline=baseline)
-    data = {}
-    if "csv" in formats:
-        data["csv"] = to_csv(dossier)
-    if "json" in formats:  # last: where there is a report, there is its summary
-        data["json"] = to_json(dossier, history_rows=history_rows)
+    # JSON last: where there is a report, there is its summary
+    parts: Mapping[str, Parts] = {
+        "csv": lambda: [to_csv(dossier)],
+        "json": lambda: json_parts(dossier, history_rows=history_rows),
+    }
+    data = {name: part for name, part in parts.items() if name in formats}
     renderings = {name: partial(render, dossier) for name, render in _RENDERERS.items() if name in formats}
     written = write_report(out or folder.reports, _NAMES, data, renderings, now.strftime("%Y%m%d_%H%M%S"))
     if "card" in formats and out is not None:
@@ -130,7 +131,7 @@ def _pdf(dossier: Dossier) -> bytes:
 
 
 def _card(dossier: Dossier, existing: str | None) -> bytes:
-    from kiseki.report.to_card import to_card
+    from kiseki.report.card import to_card
 
     return to_card(dossier, language=dossier.language, existing=existing).encode("utf-8")
 

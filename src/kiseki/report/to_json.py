@@ -3,7 +3,6 @@
 `metrics.history` holds the rows as they stand in the journal, one a line, byte for byte.
 """
 
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -22,23 +21,27 @@ RULE = (
 
 
 def to_json(dossier: Dossier, *, history_rows: int | None = None) -> bytes:
-    """Render the report.
+    """Render the report; see `json_parts`."""
+    return b"".join(json_parts(dossier, history_rows=history_rows))
+
+
+def json_parts(dossier: Dossier, *, history_rows: int | None = None) -> Iterator[bytes]:
+    """The report part by part, so that a million rows need not be in memory.
 
     Args:
         dossier: the facts.
         history_rows: show at most so many rows of the training history, evenly chosen, the last always among them;
             by default all. The files beside the report always hold all, and `metrics.history_in` names them.
     """
-    out = io.BytesIO()
+    separator = b"{\n"
     for section, value in _sections(dossier).items():
-        out.write(b",\n" if out.tell() else b"{\n")
-        out.write(b"  %b: " % strict_json(section, indent=None))
+        yield separator + b"  %b: " % strict_json(section, indent=None)
+        separator = b",\n"
         if section == "metrics":
-            _write_metrics(out, dossier, history_rows)
+            yield from _metrics(dossier, history_rows)
         else:
-            out.write(_indented(value, 1))
-    out.write(b"\n}\n")
-    return out.getvalue()
+            yield _indented(value, 1)
+    yield b"\n}\n"
 
 
 def _sections(dossier: Dossier) -> dict[str, Any]:
@@ -106,19 +109,18 @@ def _files(dossier: Dossier) -> dict[str, str | None]:
     }
 
 
-def _write_metrics(out: io.BytesIO, dossier: Dossier, history_rows: int | None) -> None:
+def _metrics(dossier: Dossier, history_rows: int | None) -> Iterator[bytes]:
     rows = dossier.history.rows
     shown = 0
-    out.write(b'{\n    "history": [')
+    yield b'{\n    "history": ['
     for payload in _chosen(rows, history_rows):
-        out.write(b",\n      " if shown else b"\n      ")
-        out.write(payload)
+        yield (b",\n      " if shown else b"\n      ") + payload
         shown += 1
-    out.write(b"\n    ],\n" if shown else b"],\n")
+    yield b"\n    ],\n" if shown else b"],\n"
     if shown < len(rows):
-        out.write(b'    "history_in": %b,\n' % _indented(_where_all_rows_are(dossier, shown), 2))
-    out.write(b'    "final": %b,\n' % _indented(_final(rows, dossier.training_final), 2))
-    out.write(b'    "summary": %b\n  }' % _indented(_summary(dossier.training), 2))
+        yield b'    "history_in": %b,\n' % _indented(_where_all_rows_are(dossier, shown), 2)
+    yield b'    "final": %b,\n' % _indented(_final(rows, dossier.training_final), 2)
+    yield b'    "summary": %b\n  }' % _indented(_summary(dossier.training), 2)
 
 
 def _where_all_rows_are(dossier: Dossier, shown: int) -> dict[str, Any]:

@@ -3,13 +3,16 @@
 JSON and CSV come first, both or none. A rendering that cannot be made or written costs itself alone, and is told.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 from kiseki.errors import KisekiError, RunFolderError
 from kiseki.filesystem import write_new
+
+Parts = Callable[[], Iterable[bytes]]
+"""Gives a content part by part, from the beginning each time it is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Written:
 def write_report(
     target: Path,
     names: Mapping[str, str],
-    data: Mapping[str, bytes],
+    data: Mapping[str, Parts],
     renderings: Mapping[str, Callable[[], bytes]],
     timestamp: str,
 ) -> Written:
@@ -66,7 +69,7 @@ def write_report(
 
 
 def _write_together(
-    target: Path, names: Mapping[str, str], data: Mapping[str, bytes], timestamp: str
+    target: Path, names: Mapping[str, str], data: Mapping[str, Parts], timestamp: str
 ) -> tuple[dict[str, Path], str]:
     for number in count(1):
         stamp = timestamp if number == 1 else f"{timestamp}_{number}"
@@ -76,7 +79,7 @@ def _write_together(
         written: list[Path] = []
         try:
             for kind, content in data.items():
-                write_new(paths[kind], content)
+                write_new(paths[kind], content())
                 written.append(paths[kind])
         except FileExistsError:  # another process was quicker: its files are whole, ours take the next number
             if target.is_dir():

@@ -1,6 +1,6 @@
 """Writes the report on several runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from kiseki.report.several.document import several_document
 from kiseki.report.several.facts import gather_several
 from kiseki.report.several.to_csv import several_to_csv
 from kiseki.report.several.to_json import several_to_json
-from kiseki.report.writing import Written, write_report
+from kiseki.report.writing import Parts, Written, write_report
 from kiseki.run_folder import RunFolder
 
 _NAMES = {
@@ -60,11 +60,14 @@ def generate_several_report(
 
         return to_pdf(several_document(several), several_to_json(several))
 
-    makers = {"csv": several_to_csv, "json": several_to_json}
+    parts: Mapping[str, Parts] = {
+        "csv": lambda: [several_to_csv(several)],
+        "json": lambda: [several_to_json(several)],
+    }
     return write_report(
         out,
         _NAMES,
-        {name: make(several) for name, make in makers.items() if name in formats},
+        {name: part for name, part in parts.items() if name in formats},
         {name: render for name, render in (("html", html), ("pdf", pdf)) if name in formats},
         now.strftime("%Y%m%d_%H%M%S"),
     )
