@@ -1,0 +1,1 @@
+"""Evidence: what stands in a run folder, listed, hashed, signed, packed, and checked again by somebody else."""
