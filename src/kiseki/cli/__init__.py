@@ -7,9 +7,16 @@ from collections.abc import Sequence
 
 import click
 
+from kiseki.cli.checkpoint import checkpoint
+from kiseki.cli.export import export
 from kiseki.cli.import_ import import_
+from kiseki.cli.keygen import keygen
+from kiseki.cli.pack import pack
+from kiseki.cli.publish import publish
 from kiseki.cli.report import report
 from kiseki.cli.show import show
+from kiseki.cli.timestamp import timestamp
+from kiseki.cli.verify import verify
 from kiseki.errors import KisekiError
 
 INTERRUPTED = 130
@@ -21,20 +28,21 @@ READER_GONE = 141
 @click.version_option(package_name="kiseki", message="kiseki %(version)s")
 @click.pass_context
 def commands(context: click.Context) -> None:
-    """Record a training run, show it, report it.
+    """Record a training run, show it, report it, prove it.
 
     \b
     Example:
       kiseki show runs/demo
       kiseki report runs/demo
+      kiseki pack runs/demo --sign kiseki_ed25519 -o demo.zip
+      kiseki verify demo.zip --key kiseki_ed25519.pub
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
-commands.add_command(import_)
-commands.add_command(report)
-commands.add_command(show)
+for command in (checkpoint, export, import_, keygen, pack, publish, report, show, timestamp, verify):
+    commands.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,0 +1,1 @@
+"""A run on the Hugging Face Hub: what would be uploaded, and the upload."""
