@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: setup demo test faults check bench clean help
+.PHONY: setup demo test exact faults check bench clean help
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -22,6 +22,9 @@ demo: $(VENV)/.ready ## train a small SO8T Phi-3 on the CPU; leaves runs/demo/ w
 
 test: $(VENV)/.ready ## run the tests
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+exact: $(VENV)/.ready ## kill a 200-step training 20 times and compare every bit with an uninterrupted one
+	KISEKI_EXACT=full $(BIN)/python -m pytest tests/e2e/test_restart_exact.py -p no:xdist -s
 
 faults: $(VENV)/.ready ## every fault and every mutant (25 minutes; as root also mounts and power cuts)
 	KISEKI_FAULTS=full $(BIN)/python -m pytest tests/faults -p no:xdist -s

@@ -93,7 +93,7 @@ MEANINGS: dict[str, Meaning] = {
         "毎秒の処理トークン数(全ランク合計)。",
     ),
     "peak_memory_bytes": Meaning(
-        "byte", "maximum over the window", None, "Largest memory in use.", "最大メモリ使用量。"
+        "byte", "maximum over the window and the ranks", None, "Largest memory in use.", "最大メモリ使用量。"
     ),
     "eval_tokens": Meaning(
         "token", "sum over the evaluation set", None,
@@ -124,7 +124,16 @@ _LAYER_MEANINGS = {
         "Mean magnitude of the eigen-angles of this layer's SO(8) gate.", "この層のSO(8)回転ゲートの固有角の絶対値の平均。",
     ),
 }  # fmt: skip
+_RANK_MEANINGS = {
+    "tokens_per_second": Meaning(
+        "token/s", "mean over the window", None, "Input tokens per second of this rank.", "このランクの毎秒処理トークン数。"
+    ),
+    "peak_memory_bytes": Meaning(
+        "byte", "maximum over the window", None, "Largest memory in use on this rank.", "このランクの最大メモリ使用量。"
+    ),
+}  # fmt: skip
 _OF_LAYER = re.compile(r"so8t/layer_\d+/(\w+)")
+_OF_RANK = re.compile(r"rank\d+/(\w+)")
 
 
 def meaning(name: str) -> Meaning | None:
@@ -136,5 +145,7 @@ def meaning(name: str) -> Meaning | None:
         >>> meaning("my_metric") is None
         True
     """
-    of_layer = _OF_LAYER.fullmatch(name)
-    return _LAYER_MEANINGS.get(of_layer[1]) if of_layer else MEANINGS.get(name)
+    of_layer, of_rank = _OF_LAYER.fullmatch(name), _OF_RANK.fullmatch(name)
+    if of_layer:
+        return _LAYER_MEANINGS.get(of_layer[1])
+    return _RANK_MEANINGS.get(of_rank[1]) if of_rank else MEANINGS.get(name)

@@ -46,6 +46,10 @@ def test_an_option_that_does_not_exist(refused: Callable[..., str], write_settin
     assert "No such option" in refused("--config", write_settings(), "--out", "x")
 
 
+def test_force_without_anything_to_go_on_with(refused: Callable[..., str], write_settings: Write) -> None:
+    assert "give --resume-from-checkpoint auto" in refused("--config", write_settings(), "--force")
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -25,6 +25,8 @@ _TOLD = (
     "report_inputs",
     "energy",
     "weights",
+    "forced_resume",
+    "trainer_summary",
 )
 """Kinds of notes that are told in full somewhere in the report; others are counted."""
 

@@ -25,6 +25,9 @@ import click
     metavar="auto|PATH|none",
     help="Go on from the newest complete checkpoint of the run folder, or from this one; none: begin a new run.",
 )
+@click.option(
+    "--force", is_flag=True, help="Resume although settings or data are others; record and report say what differs."
+)
 @click.pass_context
 def train(
     context: click.Context,
@@ -34,11 +37,13 @@ def train(
     eval_dataset: str | None,
     output_dir: str | None,
     resume: str,
+    force: bool,
 ) -> None:
     """Train a model as a YAML file says; leave a run folder with record, curves, PoC report and model.
 
     SIGINT (Ctrl-C) and SIGTERM end training after the current step, with a checkpoint, the record and a report in
-    place. A new run sets an earlier one in the same folder aside; nothing is overwritten.
+    place; training.save_minutes bounds what a power cut costs. A new run sets an earlier one in the same folder aside;
+    nothing is overwritten.
 
     \b
     Example:
@@ -49,6 +54,8 @@ def train(
     from so8t.training.config import load_config
     from so8t.training.preflight import check_inputs
 
+    if force and resume == "none":
+        raise click.UsageError("--force is for going on with a run: give --resume-from-checkpoint auto, or a path, too")
     loaded = load_config(
         config_file,
         {
@@ -68,7 +75,8 @@ def train(
     console = Console(file=sys.stdout, quiet=os.environ.get("RANK", "0") != "0")  # of many processes, one speaks
     for message in loaded.messages:
         console.print(message, highlight=False, markup=False, soft_wrap=True)
-    context.exit(run_training(loaded.config, output_dir=folder, resume=resume, console=console).exit_code)
+    result = run_training(loaded.config, output_dir=folder, resume=resume, force=force, console=console)
+    context.exit(result.exit_code)
 
 
 def quiet_libraries() -> None:

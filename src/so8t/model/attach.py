@@ -15,6 +15,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers.trainer_pt_utils import get_parameter_names
 
 from so8t.errors import ModelError
@@ -176,9 +178,12 @@ def parameter_groups(
     return [group for group in groups if group["params"]]
 
 
-def gate_state_dict(model: nn.Module) -> dict[str, Tensor]:
+def gate_state_dict(model: nn.Module, whole_state: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
     """The gates' parameters, detached, on the CPU, as `layers.{i}.self_attn.so8_gate.theta`."""
-    return {_key(i): gate.theta.detach().cpu().clone() for i, gate in find_gates(model).items()}
+    if whole_state is None:
+        return {_key(i): gate.theta.detach().cpu().clone() for i, gate in find_gates(model).items()}
+    found = {_key(i): [v for k, v in whole_state.items() if k.endswith(_key(i))] for i in find_gates(model)}
+    return {key: values[0].detach().cpu().clone() for key, values in found.items()}
 
 
 @torch.no_grad()
@@ -207,10 +212,27 @@ def load_gate_state_dict(model: nn.Module, state: Mapping[str, Tensor]) -> None:
                 f"{parameter.dtype} of shape {tuple(parameter.shape)}: load gates into the architecture they are from"
             )
     for key, parameter in parameters.items():
-        parameter.copy_(state[key])
+        parameter.copy_(_split_as(parameter, state[key]))
 
 
-def save_gates(model: nn.Module, path: Path) -> None:
+def _split_as(parameter: Tensor, values: Tensor) -> Tensor:
+    if not isinstance(parameter, DTensor):
+        return values
+    return distribute_tensor(values.to(parameter.device), parameter.device_mesh, parameter.placements)
+
+
+def shard_gates(model: nn.Module) -> None:
+    """Split each gate over the ranks by itself (FSDP2), before the decoder layers are.
+
+    A unit of its own keeps the generators in float32 where the layers compute in half precision, and whole between
+    forward and backward pass, for `so8t_loss`.
+    """
+    for gate in find_gates(model).values():
+        if not isinstance(gate, FSDPModule):
+            fully_shard(gate, reshard_after_forward=False)
+
+
+def save_gates(model: nn.Module, path: Path, whole_state: Mapping[str, Tensor] | None = None) -> None:
     """Write the gates to a safetensors file that says how to read them; the file appears whole or not at all.
 
     The header's metadata: `parameterization`, `layer_indices` (JSON), `convention`, `block_size`.
@@ -230,7 +252,7 @@ def save_gates(model: nn.Module, path: Path) -> None:
         "block_size": str(BLOCK_SIZE),
     }
     partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(to_safetensors(gate_state_dict(model), metadata))
+    partial.write_bytes(to_safetensors(gate_state_dict(model, whole_state), metadata))
     partial.replace(path)
 
 

@@ -19,6 +19,7 @@ from typing import Literal, Self, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from so8t.errors import ModelError
 
@@ -93,7 +94,7 @@ class SO8Gate(nn.Module):
         Returns:
             Tensor of shape [D/8, 8, 8], dtype and device of `theta`, A^T = -A.
         """
-        return self._skew_symmetric(self.theta)
+        return self._skew_symmetric(whole(self.theta))
 
     @staticmethod
     def _skew_symmetric(theta: Tensor) -> Tensor:
@@ -110,7 +111,7 @@ class SO8Gate(nn.Module):
         """
         # MPS has no float64; 28 numbers per block are soon carried to the CPU and back.
         device = "cpu" if self.theta.device.type == "mps" else self.theta.device
-        generator = self._skew_symmetric(self.theta.to(device, torch.float64))
+        generator = self._skew_symmetric(whole(self.theta).to(device, torch.float64))
         if self.parameterization == "exp":
             rotation: Tensor = torch.linalg.matrix_exp(generator)
         else:
@@ -157,6 +158,14 @@ class SO8Gate(nn.Module):
         return f"dim={self.dim}, blocks={self.theta.shape[0]}, parameterization={self.parameterization!r}"
 
 
+def whole(tensor: Tensor) -> Tensor:
+    """All of a tensor that FSDP has split over ranks, differentiable; any other tensor as it is.
+
+    A collective where it is split: all ranks must call this together.
+    """
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
 def so8t_loss(gates: Iterable[SO8Gate], orthogonal_reg: float, rotation_reg: float = 0.0) -> Tensor:
     """The gates' own loss term.
 
@@ -184,7 +193,7 @@ def so8t_loss(gates: Iterable[SO8Gate], orthogonal_reg: float, rotation_reg: flo
     terms = []
     for gate in gates:
         # ||A||_F^2 counts every entry of the triangle twice.
-        squared_generator = 2 * gate.theta.square().sum(dim=-1).mean()
+        squared_generator = 2 * whole(gate.theta).square().sum(dim=-1).mean()
         term = orthogonal_reg * gate.orthogonality_penalty() + rotation_reg * squared_generator
         terms.append(term.to(device))
     return torch.stack(terms).mean()

@@ -50,7 +50,7 @@ def training_arguments(
     """
     training = config.training
     precision, messages = effective_precision(config, cuda=cuda, bf16_supported=bf16_supported)
-    optimizer, optimizer_messages = _optimizer(training.optim, cuda, bitsandbytes_installed)
+    optimizer, optimizer_messages = optimizer_in_use(training.optim, cuda, bitsandbytes_installed)
     eval_strategy = training.eval_strategy or "steps"
     wanted: dict[str, Any] = {
         "output_dir": str(output_dir / "checkpoints"),
@@ -144,12 +144,23 @@ def effective_precision(config: Config, *, cuda: bool, bf16_supported: bool) -> 
     return ("bf16" if training.bf16 else "fp32"), []
 
 
-def _optimizer(name: str, cuda: bool, installed: bool | None) -> tuple[str, list[str]]:
+def optimizer_in_use(name: str, cuda: bool, bitsandbytes_installed: bool | None = None) -> tuple[str, list[str]]:
+    """The optimizer that really runs on this device, and why it is not the one asked for.
+
+    Args:
+        name: `training.optim`.
+        cuda: whether training runs on a CUDA device.
+        bitsandbytes_installed: whether its optimizers can be used; None: look.
+
+    Example:
+        >>> optimizer_in_use("paged_adamw_8bit", cuda=False)
+        ('adamw_torch', ['training.optim: paged_adamw_8bit needs CUDA: adamw_torch is used'])
+    """
     if name not in _BITSANDBYTES_OPTIMIZERS:
         return name, []
     if not cuda:
         return "adamw_torch", [f"training.optim: {name} needs CUDA: adamw_torch is used"]
-    if not _has_bitsandbytes(installed):
+    if not _has_bitsandbytes(bitsandbytes_installed):
         return "adamw_torch", [f"training.optim: {name} needs bitsandbytes, not installed: adamw_torch is used"]
     return name, []
 
@@ -215,7 +226,7 @@ def model_load_arguments(
     Raises:
         ConfigError: As `quantization_config`.
     """
-    dtype, messages = _load_dtype(config, cuda, bf16_supported)
+    dtype, messages = load_dtype(config, cuda=cuda, bf16_supported=bf16_supported)
     arguments: dict[str, Any] = {
         "dtype": dtype,
         "attn_implementation": "sdpa" if config.so8t.use_efficient_attention else "eager",
@@ -228,7 +239,8 @@ def model_load_arguments(
     return arguments, messages
 
 
-def _load_dtype(config: Config, cuda: bool, bf16_supported: bool) -> tuple[torch.dtype | str, list[str]]:
+def load_dtype(config: Config, *, cuda: bool, bf16_supported: bool) -> tuple[torch.dtype | str, list[str]]:
+    """The data type the base model's weights are loaded in (``"auto"``: the checkpoint's own), and messages."""
     chosen = config.model.torch_dtype
     if chosen is None:
         precision, _ = effective_precision(config, cuda=cuda, bf16_supported=bf16_supported)

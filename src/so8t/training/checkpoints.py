@@ -1,10 +1,12 @@
 """Which checkpoints are complete, and what they come from.
 
 The Trainer writes a checkpoint file by file into its final folder, so a kill leaves some of them unfinished. A
-checkpoint counts as complete when everything that resuming reads is there and whole. A manifest, written last, lists
-sizes and says which run, configuration and data the checkpoint comes from.
+manifest closes a checkpoint: written last of all, when every file is on the disk, it lists sizes and digests and says
+which run, configuration and data the checkpoint comes from. Without one a checkpoint may still be whole, but nobody
+can tell, and resuming does not choose it by itself.
 """
 
+import hashlib
 import json
 import re
 import secrets
@@ -16,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from kiseki.filesystem import replacing
+from kiseki.filesystem import replacing, sync_file, sync_folder
 from kiseki.record.side_files import canonical_json
 
 CHECKPOINTS = "checkpoints"
@@ -45,10 +47,15 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.decode(canonical_json(msgspec.structs.asdict(self)), type=Origin)
 
 
+class _File(msgspec.Struct, frozen=True):
+    bytes: int
+    sha256: str
+
+
 class _Manifest(msgspec.Struct, kw_only=True):
     origin: Origin
     step: int
-    files: dict[str, int]
+    files: dict[str, _File]
 
 
 def new_session_id(now: datetime | None = None) -> str:
@@ -73,12 +80,29 @@ def checkpoint_step(folder: Path) -> int | None:
 
 
 def write_manifest(folder: Path, origin: Origin) -> None:
-    """Close a checkpoint: list its files, and say what it comes from."""
-    files = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
-    files.pop(MANIFEST, None)
-    content = {"origin": msgspec.structs.asdict(origin), "step": checkpoint_step(folder), "files": files}
+    """Close a checkpoint: bring its files to the disk, list them, and say what it comes from.
+
+    A power cut must not leave a manifest beside files that were still in the operating system's memory.
+    """
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / MANIFEST]
+    files = {}
+    for path in paths:
+        sync_file(path)
+        files[path.relative_to(folder).as_posix()] = _File(path.stat().st_size, _sha256(path))
+    for inner in {path.parent for path in paths} | {folder, folder.parent}:
+        sync_folder(inner)
+    content = {
+        "origin": msgspec.structs.asdict(origin),
+        "step": checkpoint_step(folder),
+        "files": msgspec.to_builtins(files),
+    }
     with replacing(folder / MANIFEST) as out:
         out.write(msgspec.json.format(canonical_json(content), indent=2) + b"\n")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_origin(folder: Path) -> Origin | None:
@@ -94,28 +118,31 @@ def _read_manifest(folder: Path) -> _Manifest | None:
         return None
 
 
-def what_is_missing(folder: Path, *, gates: bool = False) -> str | None:
+def what_is_missing(folder: Path, *, gates: bool = False, contents: bool = False) -> str | None:
     """Why a checkpoint cannot be resumed from.
 
     Args:
         folder: the checkpoint.
         gates: whether it must hold SO(8) gates.
+        contents: whether to read every file and compare it with the manifest's digest, which takes its time.
 
     Returns:
         One phrase that names the file, or None when the checkpoint is complete.
     """
     if (reason := _state_problem(folder)) is not None:
         return reason
-    if (reason := _weights_problem(folder)) is not None:
-        return reason
     if gates and (reason := _safetensors_problem(folder / GATES_FILE)) is not None:
+        return reason
+    if (folder / MANIFEST).exists():
+        return _manifest_problem(folder, contents=contents)
+    if (reason := _weights_problem(folder)) is not None:
         return reason
     random_states = sorted(folder.glob("rng_state*.pth")) or [folder / "rng_state.pth"]
     for path in (folder / "optimizer.pt", folder / "scheduler.pt", *random_states):
         # torch.save writes a zip archive; its directory stands at the end, so a cut-off file has none.
         if not path.is_file() or not zipfile.is_zipfile(path):
             return f"{path.name} is missing or cut off"
-    return _manifest_problem(folder)
+    return None
 
 
 def _state_problem(folder: Path) -> str | None:
@@ -160,26 +187,43 @@ def _safetensors_problem(path: Path) -> str | None:
     return None if 8 + length + max(ends, default=0) == size else f"{path.name} is cut off"
 
 
-def _manifest_problem(folder: Path) -> str | None:
+def _manifest_problem(folder: Path, *, contents: bool) -> str | None:
     manifest = _read_manifest(folder)
     if manifest is None:
-        return f"{MANIFEST} is cut off" if (folder / MANIFEST).exists() else None
-    for name, size in manifest.files.items():
+        return f"{MANIFEST} is cut off"
+    for name, listed in manifest.files.items():
         path = folder / name
-        if not path.is_file() or path.stat().st_size != size:
-            return f"{name} is not the file that {MANIFEST} lists"
+        if not path.is_file():
+            return f"{name} is missing"
+        size = path.stat().st_size
+        if size != listed.bytes:
+            return f"{name} has {size} bytes, and {MANIFEST} lists {listed.bytes}"
+    if contents:
+        for name, listed in manifest.files.items():
+            if _sha256(folder / name) != listed.sha256:
+                return f"{name} is damaged: its SHA-256 is not the one that {MANIFEST} lists"
     return None
 
 
+def _not_closed(folder: Path) -> str | None:
+    if (folder / MANIFEST).exists():
+        return None
+    return f"it has no {MANIFEST}: training ended while it was being written"
+
+
 def complete_checkpoints(checkpoints_dir: Path, *, gates: bool = False) -> list[Path]:
-    """The complete checkpoints in a folder, oldest first; empty where there is no such folder."""
-    return [folder for folder in checkpoint_folders(checkpoints_dir) if what_is_missing(folder, gates=gates) is None]
+    """The closed checkpoints in a folder whose files all have their size, oldest first; empty without such a folder."""
+    return [
+        folder
+        for folder in checkpoint_folders(checkpoints_dir)
+        if _not_closed(folder) is None and what_is_missing(folder, gates=gates) is None
+    ]
 
 
 def newest_complete_checkpoint(
     checkpoints_dir: Path, *, gates: bool = False, tell: Callable[[str], None] = lambda line: None
 ) -> Path | None:
-    """The complete checkpoint of the highest step.
+    """The checkpoint of the highest step that is closed and whole to the last bit.
 
     Args:
         checkpoints_dir: folder of `checkpoint-N` folders.
@@ -190,7 +234,7 @@ def newest_complete_checkpoint(
         The checkpoint, or None.
     """
     for folder in reversed(checkpoint_folders(checkpoints_dir)):
-        reason = what_is_missing(folder, gates=gates)
+        reason = what_is_missing(folder, gates=gates, contents=True) or _not_closed(folder)
         if reason is None:
             return folder
         tell(f"{folder} is not complete ({reason}) and is passed over")

@@ -12,6 +12,7 @@ from kiseki.run_folder import RunFolder
 from so8t.model.attach import GATES_FILE, find_gates, save_gates
 from so8t.training.checkpoints import MANIFEST, checkpoint_step
 from so8t.training.earlier import FINAL
+from so8t.training.weights import note_final_model
 from so8t.training.window import WINDOW_FILE
 
 _PARTIAL = f".{FINAL}.partial"
@@ -66,18 +67,19 @@ def shown_path(path: Path) -> str:
     return str(absolute.relative_to(here) if absolute.is_relative_to(here) else path)
 
 
-def save_final(model: Any, tokenizer: Any, run_dir: Path) -> Path:
+def save_final(model: Any, tokenizer: Any, run_dir: Path, whole_state: Mapping[str, Any] | None = None) -> Path:
     """Save the trained model (adapter or weights, gates, tokenizer) to `final`, which appears whole or not at all.
 
     Args:
         model: the transformers or PEFT model, out of any distributed wrapper.
         tokenizer: its tokenizer.
         run_dir: the run folder.
+        whole_state: the model's state, where FSDP has split the model over ranks.
     """
     partial = _empty_partial(run_dir)
-    model.save_pretrained(partial)
+    model.save_pretrained(partial, state_dict=whole_state)
     if find_gates(model):
-        save_gates(model, partial / GATES_FILE)
+        save_gates(model, partial / GATES_FILE, whole_state)
     tokenizer.save_pretrained(partial)
     return _put_in_place(partial, run_dir / FINAL)
 
@@ -131,5 +133,6 @@ def finish(
     if completed and reports:
         return reports[-1]
     recorder = TrainingMetricsRecorder(run_dir, resume_step=checkpoint_step(checkpoint), **recorder_options)
+    note_final_model(recorder, run_dir)
     recorder.close("completed")
     return recorder.generate_poc_report()

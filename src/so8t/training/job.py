@@ -18,19 +18,24 @@ from kiseki import KisekiError, RunLocked
 from kiseki.filesystem import FileLock
 from so8t.data.dataset import ThinkingCollator
 from so8t.errors import JobFailed, So8tError
-from so8t.training.checkpoints import CHECKPOINTS, checkpoint_step
+from so8t.training.agreement import Agreement
+from so8t.training.checkpoints import CHECKPOINTS, checkpoint_step, write_manifest
 from so8t.training.config_keys import Config
 from so8t.training.console import ProgressCallback
 from so8t.training.earlier import FINAL, set_aside_later, set_aside_run
+from so8t.training.exposure import ExposureCallback
 from so8t.training.finishing import Submission, already_trained, finish, save_final
+from so8t.training.forced import ForcedResume
 from so8t.training.loading import Tell, first_line
 from so8t.training.preflight import check_inputs
 from so8t.training.prepare import Prepared, prepare
-from so8t.training.recovery import resolve_resume
+from so8t.training.recovery import resolve_resume, shown_differences
 from so8t.training.reporting import recorder_options, report_inputs
 from so8t.training.session import SESSION_FILE, SessionCallback, SessionFile, read_session
-from so8t.training.stopping import StopCallback, StopRequest
+from so8t.training.stopping import LAUNCHER_SECONDS, StopCallback, StopRequest
+from so8t.training.timed_checkpoints import TimedCheckpoints
 from so8t.training.trainer import SO8TPETTrainer
+from so8t.training.weights import WeightsCallback
 
 ERROR_LOG = "training_error.log"
 LOCK_FILE = "training.lock"
@@ -53,7 +58,9 @@ class JobResult:
     exit_code: int = 0
 
 
-def run_training(config: Config, *, output_dir: Path, resume: str = "none", console: Console) -> JobResult:
+def run_training(
+    config: Config, *, output_dir: Path, resume: str = "none", force: bool = False, console: Console
+) -> JobResult:
     """Train as the settings say.
 
     Args:
@@ -61,6 +68,7 @@ def run_training(config: Config, *, output_dir: Path, resume: str = "none", cons
         output_dir: the run folder.
         resume: ``none`` for a new run (an earlier one in the folder is set aside whole), ``auto`` to go on from the
             newest complete checkpoint, or the path of one.
+        force: go on although the checkpoint is of other settings or other data; the record and its report say so.
         console: where progress and the files to submit are told.
 
     Returns:
@@ -76,11 +84,14 @@ def run_training(config: Config, *, output_dir: Path, resume: str = "none", cons
 
     train_file = check_inputs(config, output_dir)
     checkpoint = resolve_resume(resume, output_dir, gates=config.so8t.enabled, tell=tell)
-    prepared = prepare(config, output_dir, train_file, checkpoint, tell)
+    prepared = prepare(config, output_dir, train_file, checkpoint, tell, force=force)
+    if prepared.overridden:
+        tell(f"--force: training goes on under other settings: {shown_differences(prepared.overridden)}")
     if not prepared.arguments.should_save:  # not the first rank: it trains along and writes nothing
         return _train(prepared, None, console, tell)
     with _locked_folder(output_dir):
-        done = checkpoint is not None and already_trained(checkpoint)
+        # Other settings may mean more steps.
+        done = checkpoint is not None and not prepared.overridden and already_trained(checkpoint)
         if not done:
             _make_way(prepared, tell)
         session = SessionFile(
@@ -157,46 +168,95 @@ def _finish(prepared: Prepared, session: SessionFile, tell: Tell) -> JobResult:
 
 
 def _train(prepared: Prepared, session: SessionFile | None, console: Console, tell: Tell) -> JobResult:
-    progress = ProgressCallback(console)
-    with StopRequest() as stop:
+    several = prepared.arguments.world_size > 1
+    with StopRequest(echo_seconds=LAUNCHER_SECONDS if several else 0.0) as stop:
         trainer = _trainer(prepared, stop)
-        trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(progress)
-        trainer.add_callback(StopCallback(stop))
-        if session is not None:
-            trainer.add_callback(SessionCallback(session, prepared.origin))
-            if not prepared.config.training.save_metrics:
-                tell("training.save_metrics is false: no metrics, no curves and no report are made")
+        progress = ProgressCallback(console)
+        _add_callbacks(trainer, prepared, session, stop, progress, tell)
         try:
-            trainer.train(resume_from_checkpoint=str(prepared.checkpoint) if prepared.checkpoint else None)
-        except (KisekiError, So8tError):
-            if session is not None and session.begun:
-                session.end("failed")
-            raise
-        except KeyboardInterrupt:
-            finished = False
-        except Exception as error:  # the training boundary: whatever it is, it is written down and told
-            if session is not None:
-                session.end("failed")
-            raise _failed(error, trainer, prepared.run_dir) from error
-        else:
-            finished = stop.reason is None
+            orderly = _trained(trainer, prepared, session)
         finally:
             progress.close()
-        if finished and session is not None:
-            save_final(trainer.accelerator.unwrap_model(trainer.model), prepared.tokenizer, prepared.run_dir)
+        finished = orderly and stop.reason is None
+        if session is not None:
+            session.end("completed" if finished else "interrupted")
+        if orderly and several:
+            # A launcher ends the ranks that are left as soon as one is gone, and the first one has a report to write.
+            trainer.accelerator.wait_for_everyone()
     result = JobResult(
         "completed" if finished else "interrupted", prepared.run_dir, exit_code=0 if finished else stop.exit_code or 130
     )
     if session is None:
         return result
-    session.end(result.status)
     step, total = trainer.state.global_step, trainer.state.max_steps
     if finished:
         tell(f"完了 / completed: {step} of {total} steps; model: {prepared.run_dir / FINAL}")
     else:
         tell(f"中断 / interrupted after step {step} of {total}; to go on: --resume-from-checkpoint auto")
     return _handed_over(result, trainer.report_path, tell)
+
+
+def _add_callbacks(
+    trainer: SO8TPETTrainer,
+    prepared: Prepared,
+    session: SessionFile | None,
+    stop: StopRequest,
+    progress: ProgressCallback,
+    tell: Tell,
+) -> None:
+    """What asks all ranks comes first and on all of them, in the same order."""
+    minutes = prepared.config.training.save_minutes
+    agreement = Agreement()
+    trainer.add_callback(StopCallback(stop, agreement.largest))
+    if minutes is not None:
+        trainer.add_callback(TimedCheckpoints(minutes, agreement.largest))
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(progress)
+    trainer.add_callback(ExposureCallback(tell, minutes))
+    if prepared.overridden:
+        trainer.add_callback(ForcedResume(prepared.overridden, prepared.run_dir, lambda: trainer.recorder))
+    trainer.add_callback(
+        WeightsCallback(
+            base=Path(str(prepared.config.model.base_model)),
+            run_dir=prepared.run_dir,
+            recorder=lambda: trainer.recorder,
+            save_final=lambda: _save_final(trainer, prepared),
+            finished=lambda: stop.reason is None,
+            tell=tell,
+        )
+    )
+    if session is not None:
+        trainer.add_callback(SessionCallback(session))
+        if not prepared.config.training.save_metrics:
+            tell("training.save_metrics is false: no metrics, no curves and no report are made")
+
+
+def _save_final(trainer: SO8TPETTrainer, prepared: Prepared) -> None:
+    """On all ranks together: where FSDP has split the model, they meet to bring it into one."""
+    whole_state = trainer.accelerator.get_state_dict(trainer.model) if trainer.is_fsdp_enabled else None
+    if prepared.arguments.should_save:
+        save_final(trainer.accelerator.unwrap_model(trainer.model), prepared.tokenizer, prepared.run_dir, whole_state)
+
+
+def _trained(trainer: SO8TPETTrainer, prepared: Prepared, session: SessionFile | None) -> bool:
+    """Train; False when it was broken off in the middle of a step.
+
+    Raises:
+        JobFailed: training failed; it is written down.
+    """
+    try:
+        trainer.train(resume_from_checkpoint=str(prepared.checkpoint) if prepared.checkpoint else None)
+    except (KisekiError, So8tError):
+        if session is not None and session.begun:
+            session.end("failed")
+        raise
+    except KeyboardInterrupt:
+        return False
+    except Exception as error:  # the training boundary: whatever it is, it is written down and told
+        if session is not None:
+            session.end("failed")
+        raise _failed(error, trainer, prepared.run_dir) from error
+    return True
 
 
 def _trainer(prepared: Prepared, stop: StopRequest) -> SO8TPETTrainer:
@@ -219,11 +279,12 @@ def _trainer(prepared: Prepared, stop: StopRequest) -> SO8TPETTrainer:
         save_logits_steps=training.save_logits_steps,
         save_logits_dir=training.save_logits_dir,
         save_logits_max_files=training.save_logits_max_files,
-        recorder_options=recorder_options(config, prepared.origin.session_id),
+        recorder_options=recorder_options(config, prepared.origin.session_id, force=bool(prepared.overridden)),
         report_inputs=lambda trainer: report_inputs(
             config, trainer.model, prepared.arguments, {name: data.facts for name, data in prepared.data.items()}
         ),
         stop_request=stop,
+        checkpoint_written=lambda folder: write_manifest(folder, prepared.origin),
     )
 
 

@@ -3,27 +3,42 @@
 Everything comes from a local folder; nothing is fetched from anywhere.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from peft import get_peft_model, prepare_model_for_kbit_training
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, set_seed
 
-from so8t.errors import ModelError
+from so8t.errors import ConfigError, ModelError
 from so8t.model.architecture import architecture_of, check_lora_matches, resolve_lora_targets
 from so8t.model.attach import attach_gates, mark_gates_trainable
 from so8t.training.arguments import lora_config, model_load_arguments
 from so8t.training.config_keys import Config
+from so8t.training.memory import MemoryEstimate, shape_of
+from so8t.training.memory_advice import check_memory
 
 Tell = Callable[[str], None]
 
 # What transformers lets out of a folder that is not whole: each has been seen.
-_LOADING_ERRORS = (OSError, ValueError, KeyError, AttributeError, TypeError, ImportError, RuntimeError, SafetensorError)
+_LOADING_ERRORS = (
+    OSError,
+    ValueError,
+    KeyError,
+    AttributeError,
+    TypeError,
+    ImportError,
+    RuntimeError,
+    SafetensorError,
+    StrictDataclassError,
+)
 
 
 @dataclass(frozen=True)
@@ -33,16 +48,110 @@ class Machine:
     Attributes:
         cuda: training runs on a CUDA device.
         bf16: that device, or the CPU, computes in bfloat16.
+        free_bytes: free memory of that device, or what this process may take of the machine's.
+        processes: how many processes train together.
+        sharded: they split the model among them (FSDP); else each holds all of it.
+        fsdp_version: 1 or 2, where they do.
+        deepspeed: DeepSpeed runs the training.
     """
 
     cuda: bool
     bf16: bool
+    free_bytes: int
+    processes: int = 1
+    sharded: bool = False
+    fsdp_version: int = 2
+    deepspeed: bool = False
 
     @classmethod
-    def here(cls) -> "Machine":
-        """This machine; the CPU always has bfloat16."""
+    def here(cls, environment: Mapping[str, str] = os.environ) -> "Machine":
+        """This machine.
+
+        Args:
+            environment: what `torchrun` and `accelerate launch` tell their processes.
+        """
         cuda = torch.cuda.is_available()
-        return cls(cuda=cuda, bf16=torch.cuda.is_bf16_supported() if cuda else True)
+        processes = int(environment.get("WORLD_SIZE", "1"))
+        if cuda:
+            free, _ = torch.cuda.mem_get_info(int(environment.get("LOCAL_RANK", "0")))
+            # Cards before Ampere only imitate bfloat16, more slowly than float32; the CPU always has it.
+            bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        else:
+            free = psutil.virtual_memory().available // max(1, int(environment.get("LOCAL_WORLD_SIZE", "1")))
+            bf16 = True
+        sharded, deepspeed = (
+            environment.get(f"ACCELERATE_USE_{name}", "false").lower() == "true" for name in ("FSDP", "DEEPSPEED")
+        )
+        version = int(environment.get("FSDP_VERSION", "1")) if sharded else 2
+        return cls(
+            cuda=cuda,
+            bf16=bf16,
+            free_bytes=free,
+            processes=processes,
+            sharded=sharded,
+            fsdp_version=version,
+            deepspeed=deepspeed,
+        )
+
+
+def check_fits(config: Config, machine: Machine, tell: Tell) -> MemoryEstimate:
+    """Say what training will need of the device's memory, before anything is loaded.
+
+    Args:
+        config: the settings.
+        machine: what the machine can do.
+        tell: given the line.
+
+    Raises:
+        MemoryShort: a CUDA device has clearly too little; the message says what would fit.
+        ModelError: the model folder's configuration cannot be used.
+    """
+    folder = config.model.base_model
+    try:
+        model_config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
+        shape = shape_of(model_config)
+    except _LOADING_ERRORS as error:
+        raise ModelError(
+            f"{folder} holds no configuration of a language model that can be used ({first_line(error)}): "
+            "copy config.json of the model into it"
+        ) from error
+    return check_memory(
+        config,
+        model_config,
+        machine.free_bytes,
+        cuda=machine.cuda,
+        bf16_supported=machine.bf16,
+        tell=tell,
+        shards=machine.processes if machine.sharded and machine.cuda else 1,
+        shape=shape,
+    )
+
+
+def check_sharding(config: Config, machine: Machine, tell: Tell) -> None:
+    """Refuse what cannot be split over devices, and say where splitting will not happen.
+
+    Raises:
+        ConfigError: a quantised base is to be split, or FSDP 1 is to do it.
+    """
+    if machine.deepspeed and config.so8t.enabled and (config.training.bf16 or config.training.fp16):
+        tell(
+            "DeepSpeed gives the gates half-precision generators beside its own in float32, and checkpoints hold the "
+            "rounded ones: where they must be float32 start with configs/accelerate/ddp_2.yaml or fsdp_2.yaml"
+        )
+    if not machine.sharded:
+        return
+    if machine.fsdp_version != 2:
+        raise ConfigError(
+            "FSDP 1 packs the parameters of a layer into one of a single type, and half-precision weights, float32 "
+            "adapters and gates are several: set fsdp_version: 2 as in configs/accelerate/fsdp_2.yaml"
+        )
+    if config.quantization.load_in_4bit or config.quantization.load_in_8bit:
+        raise ConfigError(
+            "quantization.load_in_4bit and load_in_8bit do not go with FSDP, which cannot split bitsandbytes' weights: "
+            "set them to false, or start with configs/accelerate/ddp_2.yaml"
+        )
+    if not machine.cuda:
+        tell("FSDP needs GPUs, and there is none here: each process holds the whole model (DDP)")
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -75,7 +184,25 @@ def load_model(config: Config, machine: Machine, tell: Tell) -> Any:
         ModelError: the folder is no supported model, or gates or LoRA do not fit it.
         ConfigError: quantisation is asked for where it cannot be.
     """
-    model = _load_base(config, machine, tell)
+    check_sharding(config, machine, tell)
+    return make_trainable(_load_base(config, machine, tell), config, tell)
+
+
+def make_trainable(model: Any, config: Config, tell: Tell) -> Any:
+    """Put on a base model what is trained, and freeze what is not.
+
+    Args:
+        model: a supported transformers model as it was loaded; it is changed.
+        config: the settings.
+        tell: given one line for each thing done otherwise than asked.
+
+    Returns:
+        The model, inside PEFT's where there is LoRA.
+
+    Raises:
+        ModelError: gates or LoRA do not fit the model, or nothing would be trained.
+    """
+    model.config.use_cache = False  # a cache of keys and values serves generation only
     set_seed(config.training.seed)  # LoRA draws its first factors
     if config.so8t.enabled:
         attach_gates(
@@ -120,7 +247,6 @@ def _load_base(config: Config, machine: Machine, tell: Tell) -> Any:
     positions = getattr(model.config, "max_position_embeddings", None)
     if positions is not None and config.data.max_seq_length > positions:
         tell(f"data.max_seq_length {config.data.max_seq_length} is beyond the model's {positions} positions")
-    model.config.use_cache = False  # a cache of keys and values serves generation only
     return model
 
 

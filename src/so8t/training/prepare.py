@@ -11,7 +11,7 @@ from so8t.data.dataset import ThinkingDataset
 from so8t.training.arguments import training_arguments
 from so8t.training.checkpoints import Origin, new_session_id, read_origin
 from so8t.training.config_keys import Config
-from so8t.training.loading import Machine, Tell, checkpoint_bytes, load_model, load_tokenizer
+from so8t.training.loading import Machine, Tell, check_fits, checkpoint_bytes, load_model, load_tokenizer
 from so8t.training.preflight import LEAST_FREE_BYTES, check_output_folder
 from so8t.training.recovery import check_same_origin
 from so8t.training.reporting import recorded_config
@@ -31,6 +31,8 @@ class Prepared:
         arguments: the Trainer's.
         origin: what the run's checkpoints come from.
         checkpoint: where training goes on from; None for a new run.
+        overridden: in what this run differs from the one that the checkpoint is of, a phrase each; it goes on all the
+            same.
     """
 
     config: Config
@@ -41,9 +43,12 @@ class Prepared:
     arguments: TrainingArguments
     origin: Origin
     checkpoint: Path | None
+    overridden: tuple[str, ...] = ()
 
 
-def prepare(config: Config, run_dir: Path, train_file: Path, checkpoint: Path | None, tell: Tell) -> Prepared:
+def prepare(
+    config: Config, run_dir: Path, train_file: Path, checkpoint: Path | None, tell: Tell, *, force: bool = False
+) -> Prepared:
     """Load everything, and check what only loading shows.
 
     Args:
@@ -52,11 +57,13 @@ def prepare(config: Config, run_dir: Path, train_file: Path, checkpoint: Path | 
         train_file: the training records.
         checkpoint: where training is to go on from; None for a new run.
         tell: given one line for each thing worth knowing.
+        force: go on from a checkpoint that other settings or other data led to.
 
     Raises:
         So8tError: model, data, checkpoint or free disk are not what they must be.
     """
     machine = Machine.here()
+    check_fits(config, machine, tell)
     tokenizer = load_tokenizer(Path(str(config.model.base_model)))
     data = _datasets(config, train_file, tokenizer, tell)
     origin = Origin(
@@ -64,8 +71,7 @@ def prepare(config: Config, run_dir: Path, train_file: Path, checkpoint: Path | 
         config=recorded_config(config),
         data={name: dataset.facts.sha256 for name, dataset in data.items()},
     )
-    if checkpoint is not None:
-        check_same_origin(checkpoint, origin)
+    overridden = tuple(check_same_origin(checkpoint, origin, force=force)) if checkpoint is not None else ()
     model = load_model(config, machine, tell)
     arguments, messages = training_arguments(
         config, run_dir, has_eval="eval" in data, cuda=machine.cuda, bf16_supported=machine.bf16
@@ -77,7 +83,7 @@ def prepare(config: Config, run_dir: Path, train_file: Path, checkpoint: Path | 
     arguments.eval_on_start = arguments.eval_strategy != "no" and checkpoint is None
     kept = (config.training.save_total_limit or 2) + 1
     check_output_folder(run_dir, LEAST_FREE_BYTES + kept * checkpoint_bytes(model))
-    return Prepared(config, run_dir, model, tokenizer, data, arguments, origin, checkpoint)
+    return Prepared(config, run_dir, model, tokenizer, data, arguments, origin, checkpoint, overridden)
 
 
 def _datasets(config: Config, train_file: Path, tokenizer: Any, tell: Tell) -> dict[str, ThinkingDataset]:

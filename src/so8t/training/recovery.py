@@ -1,6 +1,6 @@
 """Which checkpoint training goes on from: a complete one, of the same run folder, settings and data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kiseki.record.side_files import differences
@@ -57,7 +57,7 @@ def _named(folder: Path, own: Path, gates: bool) -> Path:
             f"--resume-from-checkpoint: {folder} belongs to another run, not to {own.parent}; "
             f"give that run's folder as --output-dir, or name a checkpoint in {own}"
         )
-    reason = what_is_missing(folder, gates=gates)
+    reason = what_is_missing(folder, gates=gates, contents=True)
     if reason is not None:
         raise CheckpointError(
             f"--resume-from-checkpoint: {folder} is not complete: {reason}; use auto for the newest complete one"
@@ -65,24 +65,45 @@ def _named(folder: Path, own: Path, gates: bool) -> Path:
     return own / folder.name
 
 
-def check_same_origin(checkpoint: Path, now: Origin) -> None:
-    """Refuse a checkpoint that another configuration or other data led to. A checkpoint without manifest passes.
+def check_same_origin(checkpoint: Path, now: Origin, *, force: bool = False) -> list[str]:
+    """Refuse a checkpoint that another configuration or other data led to, unless that is what is wanted.
+
+    A checkpoint without manifest does not say what led to it; the record, which does, is then the judge.
+
+    Args:
+        checkpoint: the checkpoint.
+        now: what this run is.
+        force: go on all the same.
+
+    Returns:
+        What differs, a phrase each: empty, or under `force` what was overridden.
 
     Raises:
         CheckpointError: it names what differs.
     """
     before = read_origin(checkpoint)
     if before is None:
-        return
+        return [f"{checkpoint.name} does not say what led to it"] if force else []
     changed = differences(before.config, now.plain().config)
     changed += [
         f"{name} data: another file (SHA-256 {before.data.get(name, 'none'):.12} -> {now.data.get(name, 'none'):.12})"
         for name in sorted({*before.data, *now.data})
         if before.data.get(name) != now.data.get(name)
     ]
-    if changed:
-        more = f" and {len(changed) - _SHOWN_DIFFERENCES} more" if len(changed) > _SHOWN_DIFFERENCES else ""
+    if changed and not force:
         raise CheckpointError(
-            f"{checkpoint} is of a run with other settings: {'; '.join(changed[:_SHOWN_DIFFERENCES])}{more}. "
-            "Resume with the same settings, or choose another --output-dir"
+            f"{checkpoint} is of a run with other settings: {shown_differences(changed)}. "
+            "Resume with the same settings, choose another --output-dir, or go on all the same with --force"
         )
+    return changed
+
+
+def shown_differences(changed: Sequence[str]) -> str:
+    """The first few of them in one phrase.
+
+    Example:
+        >>> shown_differences([f"training.seed: {n} -> 0" for n in range(1, 8)])[-21:]
+        '.seed: 5 -> 0; 2 more'
+    """
+    more = len(changed) - _SHOWN_DIFFERENCES
+    return "; ".join([*changed[:_SHOWN_DIFFERENCES], *([f"{more} more"] if more > 0 else [])])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ from torch import nn
 from transformers import TrainingArguments
 
 from so8t.data.dataset import DatasetFacts
-from so8t.model.architecture import live_facts
+from so8t.model.architecture import base_model, live_facts
 from so8t.training.config_keys import Config
 
 _MODEL_SECTIONS = ("model", "so8t", "quantization", "qlora")
@@ -23,12 +24,13 @@ def recorded_config(config: Config) -> dict[str, Any]:
     return settings
 
 
-def recorder_options(config: Config, session_id: str | None = None) -> dict[str, Any]:
+def recorder_options(config: Config, session_id: str | None = None, *, force: bool = False) -> dict[str, Any]:
     """What the settings say about the record: name of the model, language, success criteria.
 
     Args:
         config: the settings.
         session_id: name of the run; the record gets one of its own when None.
+        force: continue a record that was begun under another configuration.
 
     Returns:
         Arguments for `kiseki.TrainingMetricsRecorder`.
@@ -37,6 +39,7 @@ def recorder_options(config: Config, session_id: str | None = None) -> dict[str,
         "model_name": config.pipeline.model_name,
         "config": recorded_config(config),
         "language": config.poc.language,
+        "allow_config_change": force,
     }
     if session_id is not None:
         options["run_id"] = session_id
@@ -111,3 +114,19 @@ def live_settings(model: nn.Module, config: Config, arguments: TrainingArguments
         if asked is not None:
             settings["qlora"]["target_modules"] = asked if set(asked) == set(found) else found
     return settings
+
+
+def default_report_inputs(trainer: Any) -> dict[str, Any]:
+    """The settings that model and Trainer have, and what is found in them; kiseki takes names and paths out."""
+    model_config = base_model(trainer.model).config.to_dict()
+    model_config["_name_or_path"] = Path(str(model_config.get("_name_or_path", ""))).name
+    args = trainer.args
+    live = {
+        **live_facts(trainer.model),
+        "pet_enabled": trainer.pet is not None,
+        "optimizer": type(getattr(trainer.optimizer, "optimizer", trainer.optimizer)).__name__,
+        "device": args.device.type,
+        "ranks": trainer.accelerator.num_processes,
+        "recording_failures": trainer.recording_failures,
+    }
+    return {"model_config": model_config, "training_config": args.to_dict(), "live": live}

@@ -1,4 +1,4 @@
-"""Keeps `training_session.json` for whoever looks from outside, and closes every checkpoint with its manifest."""
+"""Keeps `training_session.json` for whoever looks from outside."""
 
 import contextlib
 import time
@@ -11,7 +11,7 @@ import msgspec
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from kiseki.filesystem import replacing
-from so8t.training.checkpoints import CHECKPOINTS, Origin, checkpoint_step, complete_checkpoints, write_manifest
+from so8t.training.checkpoints import CHECKPOINTS, complete_checkpoints
 
 SESSION_FILE = "training_session.json"
 
@@ -133,16 +133,14 @@ class SessionFile:
 
 
 class SessionCallback(TrainerCallback):  # type: ignore[misc]
-    """Keeps the session file while training runs, and writes a manifest into every checkpoint, last of all.
+    """Keeps the session file while training runs.
 
     Args:
         session: the session file.
-        origin: what the checkpoints come from, for their manifests.
     """
 
-    def __init__(self, session: SessionFile, origin: Origin) -> None:
+    def __init__(self, session: SessionFile) -> None:
         self._session = session
-        self._origin = origin
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -157,11 +155,8 @@ class SessionCallback(TrainerCallback):  # type: ignore[misc]
             self._session.advance(state.global_step)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Close the checkpoint with its manifest."""
+        """Note the checkpoint."""
         if state.is_world_process_zero:
-            folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-            if checkpoint_step(folder) is not None and folder.is_dir():
-                write_manifest(folder, self._origin)
             self._session.checkpointed(state.global_step)
 
 

@@ -1,13 +1,14 @@
 """Ends training in good order when a signal asks for it.
 
 A stop request is noticed between optimizer steps: the step that runs is finished, a checkpoint is written, and
-training ends.
+training ends. Of several ranks any one may have been asked; all of them stop at the same step.
 """
 
 import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -15,6 +16,10 @@ from typing import Any, Self
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 _SIGNALS = tuple(name for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name))
+
+LAUNCHER_SECONDS = 10.0
+"""So long after the first signal another one may still be the launcher's: Ctrl-C reaches launcher and ranks alike, and
+torchrun then passes it on to ranks that have it already."""
 
 
 class StopRequest:
@@ -26,6 +31,8 @@ class StopRequest:
     Args:
         tell: given one line when the first signal comes; called inside a signal handler, so it must not touch
             buffered files. By default the line goes straight to standard error.
+        echo_seconds: signals that come so soon after the first are taken for the same one.
+        monotonic: seconds of a clock that is never put back.
 
     Attributes:
         reason: name of the signal, None while there was none.
@@ -38,17 +45,35 @@ class StopRequest:
         ('SIGINT', 130)
     """
 
-    def __init__(self, tell: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        tell: Callable[[str], None] | None = None,
+        *,
+        echo_seconds: float = 0.0,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.reason: str | None = None
-        self._signals = 0
+        self._first: float | None = None
         self._over = False
         self._tell = tell or _to_standard_error
+        self._echo_seconds = echo_seconds
+        self._monotonic = monotonic
         self._before: dict[int, Any] = {}
+
+    @property
+    def number(self) -> int:
+        """The signal's number; 0 without one."""
+        return 0 if self.reason is None else int(getattr(signal, self.reason))
 
     @property
     def exit_code(self) -> int:
         """What the process returns after this signal: 128 and its number; 0 without one."""
-        return 0 if self.reason is None else 128 + int(getattr(signal, self.reason))
+        return self.number and 128 + self.number
+
+    def agreed(self, number: int) -> None:
+        """Take over the signal that a rank, this one or another, was given; 0: none was."""
+        if number and self.reason is None:
+            self.reason = signal.Signals(number).name
 
     def training_ended(self, *, completed: bool) -> None:
         """Say that no step is left to stop before: a signal that came too late to stop anything did not interrupt.
@@ -76,9 +101,12 @@ class StopRequest:
 
     def _noted(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
-        if self._signals:
+        now = self._monotonic()
+        if self._first is not None:
+            if now - self._first < self._echo_seconds:
+                return
             raise KeyboardInterrupt(name)
-        self._signals += 1
+        self._first = now
         if self._over:
             self._tell(f"{name}: training has ended, its results are being written; once more: stop at once")
             return
@@ -95,17 +123,50 @@ def _to_standard_error(line: str) -> None:
 
 
 class StopCallback(TrainerCallback):  # type: ignore[misc]
-    """Between two optimizer steps: obeys a stop request by a checkpoint and the end of training."""
+    """Obeys a stop request by a checkpoint and the end of training, after a step, an evaluation or a checkpoint.
 
-    def __init__(self, request: StopRequest) -> None:
+    Added on every rank: the events it asks at are those that all of them pass.
+
+    Args:
+        request: this rank's.
+        largest: the largest of the numbers that all ranks bring (`Agreement.largest`).
+    """
+
+    def __init__(self, request: StopRequest, largest: Callable[[int], int]) -> None:
         self._request = request
+        self._largest = largest
+        self._after_a_step = False
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """From here to the end of the step there is nothing to do."""
+        self._after_a_step = False
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> TrainerControl:
         """Save and stop when a stop was asked for."""
-        if self._request.reason is not None:
+        self._after_a_step = True
+        return self.on_evaluate(args, state, control, **kwargs)
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> TrainerControl:
+        """The same after an evaluation, which may take longer than a step; the Trainer saves after it.
+
+        Not after the evaluation before the first step: the Trainer would break off in the middle of that step.
+        """
+        if self._after_a_step and self._asked():
             control.should_save = True
+            control.should_training_stop = True
+        return control
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> TrainerControl:
+        """The checkpoint has just been written: only stop."""
+        if self._asked():
             control.should_training_stop = True
         return control
 
@@ -114,3 +175,8 @@ class StopCallback(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         """Tell the request whether anything was left to stop."""
         self._request.training_ended(completed=state.global_step >= state.max_steps)
+
+    def _asked(self) -> bool:
+        number = self._largest(self._request.number)
+        self._request.agreed(number)
+        return number > 0

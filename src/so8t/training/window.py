@@ -7,7 +7,7 @@ copied to the host. The sums travel in checkpoints, so that a resumed run writes
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -61,6 +61,37 @@ class WindowTotals:
     first_non_finite_step: int
 
 
+@dataclass(frozen=True)
+class RankShare:
+    """What one rank did in a window.
+
+    Attributes:
+        input_tokens: tokens that went into its model, padding left out; None where the window goes on from a
+            checkpoint, which holds only what all ranks had done together.
+        seconds: time it spent training.
+        peak_memory_bytes: the largest memory it used.
+    """
+
+    input_tokens: float | None
+    seconds: float
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A window brought to the host.
+
+    Attributes:
+        totals: over all ranks.
+        also: the value of the tensor that came along; None without one.
+        ranks: each rank's own share.
+    """
+
+    totals: WindowTotals
+    also: float | None
+    ranks: tuple[RankShare, ...]
+
+
 class RecordingWindow:
     """Sums over the micro-batches and optimizer steps since the last row.
 
@@ -78,7 +109,7 @@ class RecordingWindow:
         >>> for step, loss in ((1, 2.0), (2, float("nan"))):
         ...     window.add(cross_entropy=torch.tensor(loss), tokens=torch.tensor(1))
         ...     window.close_step(step)
-        >>> totals, _ = window.read()
+        >>> totals = window.read().totals
         >>> totals.steps, totals.tokens, totals.non_finite_steps, totals.first_non_finite_step
         (2, 2.0, 1, 2)
     """
@@ -93,6 +124,7 @@ class RecordingWindow:
         self.has_open_step = False
         self._began = clock()
         self._seconds_before = 0.0
+        self._goes_on = False
         self.steps = 0
 
     @torch.no_grad()
@@ -121,35 +153,43 @@ class RecordingWindow:
 
     @torch.no_grad()
     def read(
-        self, also: Tensor | None = None, *, ranks: int = 1, gather: Gather | None = None
-    ) -> tuple[WindowTotals, float | None]:
+        self,
+        also: Tensor | None = None,
+        *,
+        peak_memory_bytes: int = 0,
+        ranks: int = 1,
+        gather: Gather | None = None,
+    ) -> Reading:
         """Bring the window to the host: the one synchronisation of a recorded step. An open step is not part of it.
 
         Args:
             also: one more 0-d tensor of this device to bring along.
+            peak_memory_bytes: the largest memory this rank used in the window.
             ranks: number of processes that train.
             gather: brings together what all of them have; needed, and called by all of them, with more than one.
-
-        Returns:
-            The totals, and the value of `also`.
         """
+        own = (self._seconds(), float(peak_memory_bytes))
         packed = torch.cat([self._window, self._non_finite])
         if also is not None:
             packed = torch.cat([packed, also.detach().reshape(1).to(packed.device, packed.dtype)])
-        rows = packed[None] if gather is None else gather(packed)
-        host = to_host(rows)
+        if gather is None:
+            host = [[*row, *own] for row in to_host(packed[None])]
+        else:
+            host = to_host(gather(torch.cat([packed, packed.new_tensor(own)])))
         sums = {name: sum(row[column] for row in host) for column, name in enumerate(_SUMS)}
         for name in _MEANS_OVER_RANKS:
             sums[name] /= ranks
         width = len(_SUMS)
         totals = WindowTotals(
             steps=self.steps,
-            seconds=self._seconds(),
+            seconds=own[0],
             **sums,
             non_finite_steps=int(max(row[width] for row in host)),
             first_non_finite_step=int(min((row[width + 1] for row in host if row[width + 1]), default=0)),
         )
-        return totals, host[0][width + 2] if also is not None else None
+        tokens = _SUMS.index("input_tokens")
+        shares = tuple(RankShare(None if self._goes_on else row[tokens], row[-2], int(row[-1])) for row in host)
+        return Reading(totals, host[0][width + 2] if also is not None else None, shares)
 
     @torch.no_grad()
     def reset(self) -> None:
@@ -159,12 +199,14 @@ class RecordingWindow:
         self.steps = 0
         self._began = self._clock()
         self._seconds_before = 0.0
+        self._goes_on = False
 
     def restore(self, totals: WindowTotals, *, ranks: int = 1, first_rank: bool = True) -> None:
         """Go on from a window that a checkpoint holds; the totals of all ranks go to the first one."""
         self.reset()
         self.steps = totals.steps
         self._seconds_before = totals.seconds
+        self._goes_on = totals.steps > 0
         if first_rank:
             scale = {name: ranks if name in _MEANS_OVER_RANKS else 1 for name in _SUMS}
             sums = [getattr(totals, name) * scale[name] for name in _SUMS]
@@ -191,6 +233,22 @@ def to_host(rows: Tensor) -> list[list[float]]:
     host.copy_(rows)
     values: list[list[float]] = host.tolist()
     return values
+
+
+def numbers_on_host(values: Mapping[str, float | Tensor]) -> dict[str, float]:
+    """The numbers of a mapping whose values may be 0-d tensors of one device; those come over in a single copy.
+
+    Example:
+        >>> numbers_on_host({"angle": torch.tensor(0.5), "layers": 2.0})
+        {'angle': 0.5, 'layers': 2.0}
+    """
+    tensors = {name: value.detach().reshape(()) for name, value in values.items() if isinstance(value, Tensor)}
+    if not tensors:
+        return {name: float(value) for name, value in values.items()}
+    dtype = accumulator_dtype(next(iter(tensors.values())).device)
+    (host,) = to_host(torch.stack([tensor.to(dtype) for tensor in tensors.values()])[None])
+    brought = dict(zip(tensors, host, strict=True))
+    return {name: brought[name] if name in brought else float(value) for name, value in values.items()}
 
 
 def write_window(path: Path, totals: WindowTotals, tokens_seen: int | None) -> None:

@@ -45,6 +45,8 @@ def reduction(dossier: Dossier, name: str, say: Speaker) -> str:
         LAST: "該当ステップの値",
         "mean over the window": "集計区間の平均",
         "maximum over the window": "集計区間の最大",
+        "maximum over the window and the ranks": "集計区間・全ランクの最大",
+        "sum over the evaluation set": "評価データ全体の合計",
         "exp of the token-weighted mean lm_loss": "lm_lossのトークン加重平均の指数",
         "token-weighted mean over the evaluation set": "評価データ全体のトークン加重平均",
         "exp of eval_loss": "eval_lossの指数",

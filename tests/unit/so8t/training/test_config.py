@@ -390,6 +390,6 @@ def test_when_a_criterion_is_measured_is_said_in_the_words_that_the_report_knows
     from typing import get_args, get_type_hints
 
     from kiseki.analysis.criteria import When
-    from so8t.training.config_keys import Criterion
+    from so8t.training.config_statements import Criterion
 
     assert get_args(get_type_hints(Criterion)["when"]) == get_args(When)

@@ -4,6 +4,7 @@ import functools
 import io
 import json
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,11 @@ from so8t.errors import CheckpointError, DataError, JobFailed, ModelError, So8tE
 from so8t.model.attach import attach_saved_gates
 from so8t.model.tiny import build
 from so8t.training import job
-from so8t.training.checkpoints import what_is_missing
+from so8t.training.checkpoints import newest_complete_checkpoint, what_is_missing
 from so8t.training.config import load_config
 from so8t.training.config_keys import Config
 from so8t.training.console import ProgressCallback, duration
+from so8t.training.finishing import save_final
 from so8t.training.job import JobResult, run_training
 from so8t.training.preflight import check_output_folder
 
@@ -86,12 +88,11 @@ def make_settings(folder: Path, model_folder: Path, data_files: tuple[Path, Path
     return load_config(path).config
 
 
-def train(config: Config, resume: str = "none") -> tuple[JobResult, str]:
+def train(config: Config, resume: str = "none", *, force: bool = False) -> tuple[JobResult, str]:
     """Run the job; give its result and what it said."""
     said = io.StringIO()
-    result = run_training(
-        config, output_dir=Path(str(config.training.output_dir)), resume=resume, console=Console(file=said, width=200)
-    )
+    folder, console = Path(str(config.training.output_dir)), Console(file=said, width=200)
+    result = run_training(config, output_dir=folder, resume=resume, force=force, console=console)
     return result, said.getvalue()
 
 
@@ -270,6 +271,66 @@ class TestRestarts:
             train(settings(training={"output_dir": str(run_dir), "learning_rate": 2.0e-2}), "auto")
         assert snapshot(run_dir) == before
 
+    def test_force_goes_on_under_other_settings_and_record_and_report_say_so(
+        self, settings: Settings, tmp_path: Path, data_files: tuple[Path, Path]
+    ) -> None:
+        """Half the learning rate, other data, two steps more; no private path gets into the record."""
+        train(settings())
+        other = tmp_path / "other.jsonl"
+        other.write_bytes(b"".join(data_files[0].read_bytes().splitlines(keepends=True)[:12]))
+        changes = {"training": {"max_steps": 6, "learning_rate": 5.0e-3}, "data": {"train_data": str(other)}}
+        with pytest.raises(CheckpointError, match="--force"):
+            train(settings(**changes), "auto")
+        result, said = train(settings(**changes), "auto", force=True)
+        assert "--force: training goes on under other settings: data.train_data: " in said
+        report = report_of(result)
+        assert [attempt.get("resume_step") for attempt in report["attempts"]] == [None, 4]
+        assert [row["step"] for row in report["metrics"]["history"]] == [2, 4, 6]
+        (warning,) = report["record_quality"]["warnings"]
+        assert warning.startswith("resumed after step 4 under other settings (--force): data.train_data: ")
+        assert "training.learning_rate: 0.01 -> 0.005" in warning
+        journal = (result.run_dir / "metrics" / "journal.jsonl").read_text(encoding="utf-8")
+        assert str(tmp_path) not in journal
+        (note,) = [
+            note
+            for line in journal.splitlines()
+            if (note := json.loads(line).get("note")) and note["kind"] == "forced_resume"
+        ]
+        assert note["step"] == 4
+        assert [difference.split(":")[0] for difference in note["differences"]] == [
+            "data.train_data",
+            "training.learning_rate",
+            "training.max_steps",
+            "train data",
+        ]
+        again, said = train(settings(**changes), "auto")
+        assert "nothing is left to train" in said, "the settings that were forced are now the run's own"
+        assert again.submission == result.submission
+
+    def test_force_without_a_difference_changes_nothing(self, settings: Settings) -> None:
+        stopped = self._stopped_after_two(settings())
+        resumed, said = train(settings(), "auto", force=True)
+        assert "--force" not in said
+        assert report_of(resumed)["record_quality"]["warnings"] == []
+        assert stopped.run_dir == resumed.run_dir
+
+    def test_a_checkpoint_by_the_clock_stands_between_those_by_steps(
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each look at the clock is two minutes later than the one before it: every second step is due, or sooner."""
+        now = iter(range(0, 10**6, 120))
+        original = job.TimedCheckpoints
+
+        def with_told_clock(minutes: float, largest: Any) -> Any:
+            return original(minutes, largest, monotonic=lambda: float(next(now)))
+
+        monkeypatch.setattr(job, "TimedCheckpoints", with_told_clock)
+        config = settings(training={"max_steps": 6, "save_steps": 500, "save_minutes": 5, "save_total_limit": None})
+        result, said = train(config)
+        saved = sorted(int(path.name.split("-")[1]) for path in (result.run_dir / "checkpoints").iterdir())
+        assert saved == [3, 6]
+        assert "a power cut now costs at most 6 steps, or 5 min of work and one step where that is less" in said
+
     def test_a_folder_that_is_in_use_is_refused_and_nothing_changes(self, settings: Settings, tmp_path: Path) -> None:
         (tmp_path / "run" / "checkpoints" / "checkpoint-2").mkdir(parents=True)
         lock = FileLock(tmp_path / "run" / "training.lock")
@@ -279,6 +340,89 @@ class TestRestarts:
             train(settings())
         assert snapshot(tmp_path / "run") == before
         lock.release()
+
+
+def raise_at(moment: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a signal come at a moment of a run whose step 2 evaluates and saves; like the operating system's, once."""
+    number, given = getattr(signal, name), []
+
+    def once(condition: bool) -> None:
+        if condition and not given:
+            given.append(name)
+            signal.raise_signal(number)
+
+    def around(owner: Any, method: str, condition: Callable[[Any], bool] = lambda trainer: True) -> None:
+        original = getattr(owner, method)
+
+        def wrapped(self: Any, *args: Any, **more: Any) -> Any:
+            once(condition(self))
+            return original(self, *args, **more)
+
+        monkeypatch.setattr(owner, method, wrapped)
+
+    trainer = job.SO8TPETTrainer
+    if moment == "before the first step":
+        around(trainer, "begin_training")
+    elif moment == "in the first evaluation":
+        around(trainer, "prediction_step")
+    elif moment == "in a step":
+        around(trainer, "training_step", lambda self: self.state.global_step == 1)
+    elif moment == "in a later evaluation":
+        around(trainer, "prediction_step", lambda self: self.state.global_step == 2)
+    elif moment == "in a checkpoint":
+        around(trainer, "_save_optimizer_and_scheduler", lambda self: self.state.global_step == 2)
+    elif moment == "in the last step":
+        around(trainer, "training_step", lambda self: self.state.global_step == 3)
+    elif moment == "after the last step":
+        around(trainer, "_finalize_training")
+    else:
+        monkeypatch.setattr(job, "save_final", lambda *args: (once(True), save_final(*args)))
+
+
+def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows, tables and report as always, made in this process and without curves, which take seconds."""
+    original = job.recorder_options
+    quick = {"companion": False, "save_plots": False}
+    monkeypatch.setattr(job, "recorder_options", lambda *args, **more: {**original(*args, **more), **quick})
+
+
+class TestSignals:
+    @pytest.mark.parametrize(
+        ("name", "moment", "last_step"),
+        [
+            ("SIGINT", "before the first step", 1),
+            ("SIGTERM", "in the first evaluation", 1),
+            ("SIGBREAK" if hasattr(signal, "SIGBREAK") else "SIGINT", "in a step", 2),
+            ("SIGINT", "in a later evaluation", 2),
+            ("SIGTERM", "in a checkpoint", 2),
+            ("SIGINT", "in the last step", 4),
+            ("SIGTERM", "after the last step", 4),
+            ("SIGINT", "while the final model is saved", 4),
+        ],
+    )
+    def test_a_signal_at_any_moment_leaves_a_checkpoint_a_complete_record_and_a_report(
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str, moment: str, last_step: int
+    ) -> None:
+        raise_at(moment, name, monkeypatch)
+        without_drawing(monkeypatch)
+        result, said = train(settings(training={"save_metrics_steps": 1}))
+        completed = last_step == 4
+        assert result.status == ("completed" if completed else "interrupted")
+        assert result.exit_code == (0 if completed else 128 + getattr(signal, name))
+        report = report_of(result)
+        assert report["status"] == result.status
+        assert [row["step"] for row in report["metrics"]["history"]] == list(range(1, last_step + 1))
+        assert [row["step"] for row in report["evaluation"]["history"]] == [s for s in (0, 2, 4) if s <= last_step]
+        views = json.loads((result.run_dir / "metrics" / "training_metrics.json").read_text(encoding="utf-8"))
+        assert views == report["metrics"]["history"]
+        assert not report["record_quality"]["torn_tail_bytes"]
+        newest = newest_complete_checkpoint(result.run_dir / "checkpoints", gates=True)
+        assert newest is not None
+        assert newest.name == f"checkpoint-{last_step}"
+        session = json.loads((result.run_dir / "training_session.json").read_text(encoding="utf-8"))
+        assert (session["status"], session["current_step"]) == (result.status, last_step)
+        assert (result.run_dir / "final").exists() == completed
+        assert completed or f"interrupted after step {last_step} of 4" in said
 
 
 class TestFailures:

@@ -19,20 +19,22 @@ from transformers import TrainerControl, TrainerState
 
 from so8t.errors import CheckpointError
 from so8t.model import attach
+from so8t.training import checkpoints
 from so8t.training.checkpoints import (
     GATES_FILE,
     MANIFEST,
     Origin,
     complete_checkpoints,
     newest_complete_checkpoint,
-    read_origin,
     what_is_missing,
     write_manifest,
 )
 from so8t.training.earlier import set_aside_later, set_aside_run
+from so8t.training.exposure import ExposureCallback
 from so8t.training.recovery import check_same_origin, resolve_resume
 from so8t.training.session import SessionCallback, SessionFile, read_session
 from so8t.training.stopping import StopCallback, StopRequest
+from so8t.training.timed_checkpoints import TimedCheckpoints
 
 ORIGIN = Origin(session_id="one", config={"training": {"seed": 1}, "targets": ("a", "b")}, data={"train": "ab" * 32})
 
@@ -60,6 +62,18 @@ class TestStopRequest:
             signal.raise_signal(signal.SIGTERM)
         assert (stop.reason, stop.exit_code, len(told)) == ("SIGTERM", 143, 1)
         assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+    def test_a_signal_that_the_launcher_passes_on_is_the_same_one(self) -> None:
+        """Ctrl-C reaches launcher and ranks; torchrun then sends it to the ranks once more."""
+        now = [100.0]
+        with StopRequest(tell=lambda line: None, echo_seconds=10.0, monotonic=lambda: now[0]) as stop:
+            signal.raise_signal(signal.SIGINT)
+            now[0] = 109.0
+            signal.raise_signal(signal.SIGTERM)
+            assert stop.reason == "SIGINT"
+            now[0] = 110.0
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGTERM)
 
     def test_a_second_signal_interrupts_at_once(self) -> None:
         with StopRequest(tell=lambda line: None) as stop:
@@ -123,13 +137,133 @@ class TestStopRequest:
 
     def test_the_callback_asks_for_a_checkpoint_and_the_end(self) -> None:
         request = StopRequest()
-        callback = StopCallback(request)
+        callback = StopCallback(request, lambda number: number)
         state, args = TrainerState(global_step=3, max_steps=9), SimpleNamespace()
         quiet = callback.on_step_end(args, state, TrainerControl())
         assert (quiet.should_save, quiet.should_training_stop) == (False, False)
         request.reason = "SIGTERM"
         stopping = callback.on_step_end(args, state, TrainerControl())
         assert (stopping.should_save, stopping.should_training_stop) == (True, True)
+
+    def test_a_signal_that_another_rank_was_given_stops_this_one_for_the_same_reason(self) -> None:
+        request = StopRequest()
+        callback = StopCallback(request, lambda number: max(number, int(signal.SIGTERM)))
+        control = callback.on_step_end(SimpleNamespace(), TrainerState(global_step=3, max_steps=9), TrainerControl())
+        assert (control.should_save, control.should_training_stop) == (True, True)
+        assert (request.reason, request.exit_code) == ("SIGTERM", 143)
+
+    def test_a_signal_during_an_evaluation_or_a_checkpoint_stops_right_after_it(self) -> None:
+        """Not a step later, which may take hours; and what has just been saved is not saved again."""
+        request = StopRequest()
+        callback = StopCallback(request, lambda number: number)
+        request.reason = "SIGTERM"
+        arguments = SimpleNamespace(), TrainerState(global_step=3, max_steps=9)
+        before_the_first_step = callback.on_evaluate(*arguments, TrainerControl(), metrics={})
+        assert not before_the_first_step.should_training_stop, "the Trainer would break off within the step"
+        callback._after_a_step = True
+        evaluated = callback.on_evaluate(*arguments, TrainerControl(), metrics={})
+        assert (evaluated.should_save, evaluated.should_training_stop) == (True, True)
+        saved = callback.on_save(*arguments, TrainerControl())
+        assert (saved.should_save, saved.should_training_stop) == (False, True)
+
+
+class TestTimedCheckpoints:
+    def test_they_are_asked_for_at_the_end_of_the_first_step_that_ends_so_late(self) -> None:
+        now, state = [0.0], TrainerState(max_steps=99)
+        callback = TimedCheckpoints(1.5, lambda number: number, monotonic=lambda: now[0])
+        now[0] = 1000.0  # loading took that long
+        callback.on_train_begin(SimpleNamespace(), state, TrainerControl())
+        saved = []
+        for step in range(1, 8):
+            now[0] += 40.0
+            state.global_step = step
+            control = callback.on_step_end(SimpleNamespace(), state, TrainerControl())
+            if control.should_save or step == 4:  # at 4 save_steps asked for one: the clock is set back too
+                callback.on_save(SimpleNamespace(), state, control)
+                saved.append((step, control.should_save))
+        assert saved == [(3, True), (4, False), (7, True)]
+
+    def test_the_first_rank_decides_for_all(self) -> None:
+        asked: list[int] = []
+
+        def largest(own: int) -> int:
+            asked.append(own)
+            return 1
+
+        follower = TimedCheckpoints(1.0, largest, monotonic=lambda: 1e9)
+        follower._saved = 0.0
+        state = TrainerState(max_steps=99, is_world_process_zero=False)
+        assert follower.on_step_end(SimpleNamespace(), state, TrainerControl()).should_save
+        assert asked == [0], "its own clock says nothing"
+
+
+class TestExposure:
+    @pytest.mark.parametrize(
+        ("every", "minutes", "first", "later"),
+        [
+            (
+                20,
+                None,
+                "at most 20 steps (how long a step takes is not known yet)",
+                "at most 20 steps, about 2 h 20 min",
+            ),
+            (20, 15, "at most 20 steps, or 15 min of work and one step where that is less (", "3 steps, about 21 min"),
+            (2, 15, "at most 2 steps, or 15 min of work and one step where that is less (", "2 steps, about 14 min"),
+            (None, 15, "at most 15 min of work and one step (how long", "3 steps, about 21 min"),
+            (None, 0.5, "at most 30 s of work and one step (how long", "1 step, about 7 min"),
+        ],
+    )
+    def test_it_is_said_at_the_start_when_a_step_is_timed_and_with_each_checkpoint(
+        self, every: int | None, minutes: float | None, first: str, later: str
+    ) -> None:
+        """Steps of 7 minutes."""
+        now, said = [0.0], list[str]()
+        callback = ExposureCallback(said.append, minutes, monotonic=lambda: now[0])
+        args = SimpleNamespace(save_strategy="no" if every is None else "steps")
+        state = TrainerState(max_steps=100, global_step=10, save_steps=every or 500)
+        callback.on_train_begin(args, state, None)
+        now[0] = 5000.0  # an evaluation before the first step
+        for state.global_step in (11, 12, 13):
+            callback.on_step_begin(args, state, None)
+            now[0] += 420.0
+            callback.on_step_end(args, state, None)
+        callback.on_save(args, state, None)
+        at_start, timed, at_checkpoint = said
+        assert at_start.startswith("a power cut now costs ")
+        assert first in at_start
+        assert timed.endswith(later)
+        assert at_checkpoint.startswith("checkpoint of step 13 written; a power cut now costs at most ")
+        assert at_checkpoint.endswith(later)
+
+    def test_no_more_than_what_is_left_can_be_lost_and_nothing_at_the_end(self) -> None:
+        now, said = [0.0], list[str]()
+        callback = ExposureCallback(said.append, None, monotonic=lambda: now[0])
+        args, state = SimpleNamespace(save_strategy="steps"), TrainerState(max_steps=7, save_steps=500)
+        callback.on_train_begin(args, state, None)
+        assert "at most 7 steps" in said[-1]
+        state.global_step, now[0] = 7, 100.0
+        callback.on_save(args, state, None)
+        assert len(said) == 1
+
+    def test_an_epochs_steps_are_counted_and_a_run_without_checkpoints_is_told_so(self) -> None:
+        said = list[str]()
+        args = SimpleNamespace(save_strategy="epoch", gradient_accumulation_steps=4)
+        state = TrainerState(max_steps=100)
+        ExposureCallback(said.append, None).on_train_begin(args, state, None, train_dataloader=range(30))
+        args.save_strategy = "no"
+        ExposureCallback(said.append, None).on_train_begin(args, state, None)
+        assert "at most 8 steps" in said[0]
+        assert "costs all work up to it" in said[1]
+
+    def test_a_run_that_saves_all_the_time_does_not_flood_the_console(self) -> None:
+        now, said = [0.0], list[str]()
+        callback = ExposureCallback(said.append, None, monotonic=lambda: now[0])
+        args, state = SimpleNamespace(save_strategy="steps"), TrainerState(max_steps=1000, save_steps=1)
+        callback.on_train_begin(args, state, None)
+        for state.global_step in range(1, 1000):
+            now[0] += 0.001
+            callback.on_save(args, state, None)
+        assert len(said) == 2
 
 
 class TestSessionFile:
@@ -206,16 +340,14 @@ class TestSessionFile:
         session.end("completed")
         assert session.session.status == "completed"
 
-    def test_the_callback_closes_a_checkpoint_with_its_manifest(self, tmp_path: Path) -> None:
-        checkpoint = make_checkpoint(tmp_path / "checkpoints", 20, manifest=False)
-        callback = SessionCallback(self.session(tmp_path), ORIGIN)
-        args = SimpleNamespace(output_dir=str(tmp_path / "checkpoints"))
-        callback.on_save(args, TrainerState(global_step=20, max_steps=100), TrainerControl())
-        assert read_origin(checkpoint) == ORIGIN.plain()
+    def test_the_callback_notes_a_checkpoint(self, tmp_path: Path) -> None:
+        make_checkpoint(tmp_path / "checkpoints", 20)
+        callback = SessionCallback(self.session(tmp_path))
+        callback.on_save(SimpleNamespace(), TrainerState(global_step=20, max_steps=100), TrainerControl())
         assert read_session(tmp_path / "training_session.json").checkpoints == ["checkpoints/checkpoint-20"]
 
     def test_another_rank_writes_nothing(self, tmp_path: Path) -> None:
-        callback = SessionCallback(self.session(tmp_path), ORIGIN)
+        callback = SessionCallback(self.session(tmp_path))
         state = TrainerState(global_step=20, max_steps=100, is_world_process_zero=False)
         args = SimpleNamespace(output_dir=str(tmp_path / "checkpoints"))
         for event in (callback.on_train_begin, callback.on_step_end, callback.on_save):
@@ -285,6 +417,73 @@ class TestCompleteness:
         (checkpoint / "optimizer.pt").unlink()
         torch.save({}, checkpoint / "optimizer.pt")
         assert MANIFEST in str(what_is_missing(checkpoint))
+
+    @given(data=st.data())
+    def test_a_single_flipped_bit_of_any_file_is_noticed_when_contents_are_read(
+        self, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    ) -> None:
+        checkpoint = make_checkpoint(tmp_path_factory.mktemp("bit"), 20)
+        (checkpoint / "shards").mkdir()
+        (checkpoint / "shards" / "rank_0.bin").write_bytes(bytes(100))
+        write_manifest(checkpoint, ORIGIN)
+        assert what_is_missing(checkpoint, gates=True, contents=True) is None
+        names = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != MANIFEST)
+        path = data.draw(st.sampled_from(names))
+        content = bytearray(path.read_bytes())
+        bit = data.draw(st.integers(0, 8 * len(content) - 1))
+        content[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(content)
+        reason = what_is_missing(checkpoint, gates=True, contents=True)
+        assert reason is not None
+        assert path.name in reason
+
+    def test_every_file_is_on_the_disk_before_the_manifest_says_so(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As a power cut could have it the other way round."""
+        checkpoint = make_checkpoint(tmp_path, 20, manifest=False)
+        synced: list[str] = []
+
+        def sync(path: Path) -> None:
+            assert not (checkpoint / MANIFEST).exists()
+            synced.append(path.name)
+
+        monkeypatch.setattr(checkpoints, "sync_file", sync)
+        monkeypatch.setattr(checkpoints, "sync_folder", sync)
+        write_manifest(checkpoint, ORIGIN)
+        files = {path.name for path in checkpoint.iterdir()} - {MANIFEST}
+        assert set(synced) == {*files, checkpoint.name, tmp_path.name}
+
+    def test_what_the_manifest_does_not_close_is_not_resumed_from_by_itself(self, tmp_path: Path) -> None:
+        """A kill may come when all files stand there and before the manifest: nobody can tell that they are whole."""
+        make_checkpoint(tmp_path, 20)
+        open_one = make_checkpoint(tmp_path, 40, manifest=False)
+        told: list[str] = []
+        assert newest_complete_checkpoint(tmp_path, gates=True, tell=told.append) == tmp_path / "checkpoint-20"
+        assert "training ended while it was being written" in told[0]
+        assert [path.name for path in complete_checkpoints(tmp_path)] == ["checkpoint-20"]
+        assert what_is_missing(open_one, gates=True) is None, "whoever names it may have it"
+
+    @pytest.mark.parametrize("damage", ["truncated", "missing", "flipped bit", "empty state"])
+    def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_it_taken(
+        self, tmp_path: Path, damage: str
+    ) -> None:
+        make_checkpoint(tmp_path, 20)
+        newest = make_checkpoint(tmp_path, 40)
+        weights = newest / "adapter_model.safetensors"
+        content = weights.read_bytes()
+        file = newest / "trainer_state.json" if damage == "empty state" else weights
+        if damage == "missing":
+            weights.unlink()
+        elif damage == "empty state":
+            file.write_bytes(b"")
+        else:
+            weights.write_bytes(content[:-3] if damage == "truncated" else content[:-1] + bytes([content[-1] ^ 1]))
+        told: list[str] = []
+        assert newest_complete_checkpoint(tmp_path, gates=True, tell=told.append) == tmp_path / "checkpoint-20"
+        (line,) = told
+        assert "checkpoint-40" in line
+        assert file.name in line
 
     def test_a_torn_manifest_is_noticed(self, tmp_path: Path) -> None:
         checkpoint = make_checkpoint(tmp_path, 20)
@@ -363,7 +562,18 @@ class TestResolveResume:
             check_same_origin(make_checkpoint(tmp_path, 20), other)
 
     def test_a_checkpoint_without_manifest_is_left_to_the_record(self, tmp_path: Path) -> None:
-        check_same_origin(make_checkpoint(tmp_path, 20, manifest=False), ORIGIN)
+        checkpoint = make_checkpoint(tmp_path, 20, manifest=False)
+        assert check_same_origin(checkpoint, ORIGIN) == []
+        assert check_same_origin(checkpoint, ORIGIN, force=True) == ["checkpoint-20 does not say what led to it"]
+
+    def test_force_gives_the_differences_instead_of_refusing(self, tmp_path: Path) -> None:
+        checkpoint = make_checkpoint(tmp_path, 20)
+        config = {"training": {"seed": 2}, "targets": ["a", "b"]}
+        other = Origin(session_id="one", config=config, data={"train": "cd" * 32})
+        setting, data = check_same_origin(checkpoint, other, force=True)
+        assert setting == "training.seed: 1 -> 2"
+        assert data.startswith("train data: another file")
+        assert check_same_origin(checkpoint, ORIGIN, force=True) == []
 
 
 class TestEarlierRuns:

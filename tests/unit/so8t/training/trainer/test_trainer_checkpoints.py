@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
+from kiseki import TrainingMetricsRecorder
 from so8t.errors import CheckpointError
 from so8t.model.attach import find_gates, load_gates
 from so8t.training.window import read_window
@@ -131,6 +132,49 @@ def test_a_checkpoint_with_other_gates_than_the_model_is_refused(
     other = make_trainer(tmp_path, model=make_model(gates=not gates_saved, lora=True), **settings)
     with pytest.raises(CheckpointError, match="SO\\(8\\) gates"):
         other.train(resume_from_checkpoint=True)
+
+
+def test_a_checkpoint_that_survives_a_power_cut_has_its_rows_on_the_disk_before_it(
+    tmp_path: Path, make_trainer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[tuple[str, int]] = []
+    flush = TrainingMetricsRecorder.flush
+
+    def flushed(self: TrainingMetricsRecorder) -> bool:
+        events.append(("rows", self._last_step or 0))
+        return flush(self)
+
+    monkeypatch.setattr(TrainingMetricsRecorder, "flush", flushed)
+    make_trainer(
+        tmp_path,
+        arguments={"max_steps": 4, "save_strategy": "steps", "save_steps": 2},
+        checkpoint_written=lambda folder: events.append(("checkpoint", int(folder.name.split("-")[1]))),
+    ).train()
+    assert events[:4] == [("rows", 2), ("checkpoint", 2), ("rows", 4), ("checkpoint", 4)]
+
+
+def test_older_checkpoints_are_deleted_only_when_the_new_one_is_closed(tmp_path: Path, make_trainer: Any) -> None:
+    """With a limit of one, a kill at any moment leaves a closed checkpoint."""
+    stood: list[tuple[str, set[str], bool]] = []
+    trainer = make_trainer(
+        tmp_path,
+        arguments={"max_steps": 6, "save_strategy": "steps", "save_steps": 2, "save_total_limit": 1},
+        checkpoint_written=lambda folder: stood.append(
+            (
+                folder.name,
+                {path.name for path in folder.parent.iterdir()},
+                {"trainer_state.json", "recording_window.json"} <= {path.name for path in folder.iterdir()},
+            )
+        ),
+    )
+    trainer.train()
+    assert stood == [
+        ("checkpoint-2", {"checkpoint-2"}, True),
+        ("checkpoint-4", {"checkpoint-2", "checkpoint-4"}, True),
+        ("checkpoint-6", {"checkpoint-4", "checkpoint-6"}, True),
+    ]
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["checkpoint-6"]
+    assert trainer.args.save_total_limit == 1
 
 
 def test_the_best_model_comes_back_with_its_gates(

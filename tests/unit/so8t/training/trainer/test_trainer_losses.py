@@ -192,7 +192,7 @@ def test_r16_a_rate_that_cannot_be_read_is_absent_and_not_zero(
     def fails(groups: object) -> dict[str, float]:
         raise RuntimeError("the schedule has not begun")
 
-    monkeypatch.setattr("so8t.training.trainer.learning_rates", fails)
+    monkeypatch.setattr("so8t.training.recorded_trainer.learning_rates", fails)
     trainer = make_trainer(tmp_path)
     trainer.train()
     rows = read_rows(tmp_path)

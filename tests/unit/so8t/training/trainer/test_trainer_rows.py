@@ -15,6 +15,8 @@ from transformers import TrainerCallback
 
 from so8t.data.dataset import ThinkingCollator
 from so8t.errors import ConfigError
+from so8t.model.attach import find_gates
+from so8t.model.rotation_statistics import recorded_statistics
 from so8t.training.losses import PetRegularization
 
 TIMES = ("timestamp", "elapsed_time_seconds", "tokens_per_second", "peak_memory_bytes")
@@ -62,8 +64,9 @@ def test_r02_a_step_that_is_due_for_everything_has_one_row_with_all_components(
         *("step", "epoch", "timestamp", "elapsed_time_seconds", "loss", "learning_rate", "attempt"),
         *("lm_loss", "pet_loss", "pet_penalty", "pet_lambda", "so8t_loss", "accuracy", "perplexity", "grad_norm"),
         *("tokens_seen", "tokens_per_second", "peak_memory_bytes", "window_steps"),
+        *recorded_statistics(find_gates(trainer.model)),
     }
-    assert all(row.keys() == expected for row in rows)
+    assert [row.keys() ^ expected for row in rows] == [set(), set()]
 
 
 @pytest.mark.parametrize("stop_in", ["on_step_end", "on_evaluate", "on_epoch_end"])
@@ -116,15 +119,22 @@ class CountedOperations(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
+def angle_of(gates: Any) -> dict[str, torch.Tensor]:
+    return {f"so8t/layer_{layer}/mean_square": gate.theta.square().mean() for layer, gate in gates.items()}
+
+
+@pytest.mark.parametrize(("statistics", "copies"), [(None, 3), (angle_of, 6)])
 def test_r14_recording_reads_the_device_once_in_each_recorded_step_and_never_between(
-    tmp_path: Path, make_trainer: Any
+    tmp_path: Path, make_trainer: Any, statistics: Any, copies: int
 ) -> None:
-    """The same run with and without recording: the only difference is one copy for each of its three rows."""
+    """The same run with and without recording: the only difference is one copy for each of its three rows, and one
+    more where statistics of the gates are tensors on the device."""
     counted = []
     for save_metrics in (True, False):
         trainer = make_trainer(
             tmp_path / str(save_metrics),
             save_metrics=save_metrics,
+            rotation_statistics=statistics,
             save_metrics_steps=4,
             arguments={"max_steps": 10, "gradient_accumulation_steps": 3, "logging_strategy": "no"},
         )
@@ -132,7 +142,29 @@ def test_r14_recording_reads_the_device_once_in_each_recorded_step_and_never_bet
             trainer.train()
         counted.append(mode.counts)
     recorded, plain = counted
-    assert recorded - plain == {"copy_": 3}
+    assert recorded - plain == {"copy_": copies}
+
+
+def test_the_gates_are_measured_for_each_row_as_they_are_at_its_step(
+    tmp_path: Path, make_trainer: Any, read_rows: Any
+) -> None:
+    """Numbers and 0-d tensors; a measurement that fails leaves a row without it, and is told."""
+    calls = []
+
+    def measure(gates: Any) -> dict[str, Any]:
+        calls.append(next(iter(gates.values())).theta.detach().clone())
+        if len(calls) == 2:
+            raise RuntimeError("no eigenvalues")
+        return {"so8t_layers": len(gates), "so8t/layer_0/first": calls[-1][0, 0]}
+
+    trainer = make_trainer(tmp_path, rotation_statistics=measure, save_metrics_steps=2)
+    trainer.train()
+    rows = read_rows(tmp_path)
+    assert [row["step"] for row in rows] == [2, 4, 6]
+    assert [row.get("so8t_layers") for row in rows] == [2, None, 2]
+    assert [row.get("so8t/layer_0/first") for row in rows] == [calls[0][0, 0].item(), None, calls[2][0, 0].item()]
+    assert torch.equal(calls[2], find_gates(trainer.model)[0].theta)
+    assert trainer.recording_failures == 1
 
 
 def test_r17_evaluation_makes_no_training_rows_and_leaves_training_as_it_is(
