@@ -53,10 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: the words after `kiseki`; those of the process by default.
     """
-    sys.exit(_run(arguments))
+    sys.exit(run(arguments))
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; see `main`.
+
+    Returns:
+        The exit code.
+    """
     try:
         code = commands.main(args=arguments, prog_name="kiseki", standalone_mode=False)
     except KisekiError as error:

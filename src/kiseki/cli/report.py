@@ -39,6 +39,18 @@ _RUNNING = {
     help="Another run to compare the results with.",
 )
 @click.option(
+    "--data-statement",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="How the training data was collected and cleaned, JSON; the one the trainer handed over by default.",
+)
+@click.option(
+    "--serving-statement",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="How the model is served, JSON.",
+)
+@click.option(
     "--history-rows",
     type=click.IntRange(min=1),
     metavar="N",
@@ -50,6 +62,8 @@ def report(
     out: Path | None,
     formats: str,
     baseline: Path | None,
+    data_statement: Path | None,
+    serving_statement: Path | None,
     history_rows: int | None,
 ) -> None:
     """Make the PoC report of RUN again from its journal, also after a crash.
@@ -70,9 +84,14 @@ def report(
     names = [name for part in formats.split(",") if (name := part.strip())]
     folders = [run_folder(run) for run in runs]
     if len(folders) > 1:
-        _several(folders, out, lang, names, baseline, history_rows)
+        if any(option is not None for option in (baseline, data_statement, serving_statement, history_rows)):
+            raise UsageError(
+                "several runs: --baseline, --history-rows and statements are for the report of one run; leave them out"
+            )
+        _several(folders, out, lang, names)
         return
     from kiseki.report.generate import check_formats, generate_report
+    from kiseki.report.statements import Statements
 
     (folder,) = folders
     check_formats(names, out)
@@ -86,26 +105,18 @@ def report(
         formats=names,
         history_rows=history_rows,
         baseline=compared,
+        statements=Statements(data_statement, serving_statement),
     )
     if files.status == "running":
         click.echo(_RUNNING[lang] if lang else "\n".join(_RUNNING.values()), err=True)
     _list_files(files.written, files.failed, folder.curves_png)
 
 
-def _several(
-    folders: list[RunFolder],
-    out: Path | None,
-    lang: str | None,
-    names: list[str],
-    baseline: Path | None,
-    history_rows: int | None,
-) -> None:
+def _several(folders: list[RunFolder], out: Path | None, lang: str | None, names: list[str]) -> None:
     from kiseki.report.several.generate import generate_several_report
 
     if out is None:
         raise UsageError("several runs: say with --out into which folder their report goes")
-    if baseline is not None or history_rows is not None:
-        raise UsageError("several runs: --baseline and --history-rows are for the report of one run")
     written = generate_several_report(folders, out, now=datetime.now(UTC), language=lang, formats=names)
     _list_files(written.paths, written.failed)
 

@@ -22,6 +22,7 @@ from kiseki.report import side_files
 from kiseki.report.compute import Compute, compute_of
 from kiseki.report.effective import Difference, differences
 from kiseki.report.quality import Quality, assess
+from kiseki.report.statements import NONE, Statements, read_statement
 from kiseki.run_folder import RunFolder
 from kiseki.vocabulary import BOOKKEEPING
 
@@ -124,6 +125,8 @@ class Dossier:
         files: every file of the run that stands in its folder.
         journal: what the journal was.
         side_files: what stands beside the journal, and whether it is what was recorded.
+        data_statement: how the data was collected and cleaned, empty when nobody says.
+        serving_statement: how the model is served, empty when nobody says.
         baseline: the facts of the run that the results are compared with, None without one.
     """
 
@@ -160,6 +163,8 @@ class Dossier:
     files: tuple[FileFact, ...]
     journal: JournalFact
     side_files: tuple[side_files.SideFile, ...]
+    data_statement: Mapping[str, Any]
+    serving_statement: Mapping[str, Any]
     baseline: "Dossier | None" = None
 
     @property
@@ -180,6 +185,7 @@ def gather(
     status: str | None = None,
     language: str | None = None,
     baseline: RunFolder | None = None,
+    statements: Statements = NONE,
 ) -> Dossier:
     """Gather the facts of a run as they stand now. Nothing in the folder changes.
 
@@ -190,6 +196,7 @@ def gather(
             the journal says counts.
         language: `ja` or `en`; the run's own by default.
         baseline: another run that the results are compared with.
+        statements: files about the data and about serving; without one, what the trainer handed over counts.
 
     Raises:
         RunFolderError: there is no journal, or nothing in it.
@@ -253,8 +260,17 @@ def gather(
         files=tuple(_file_fact(folder, path) for path in _files(history) if path.is_file()),
         journal=_journal_fact(history),
         side_files=side_files.inventory(history),
+        data_statement=_statement(statements.data, live, "data_statement", redactor),
+        serving_statement=_statement(statements.serving, live, "serving_statement", redactor),
         baseline=None if baseline is None else gather(baseline, now=now, language=language),
     )
+
+
+def _statement(path: Path | None, live: Any, key: str, redactor: Redactor) -> Mapping[str, Any]:
+    if path is not None:
+        return read_statement(path, redactor)
+    handed_over = _within(live, key)
+    return handed_over if isinstance(handed_over, Mapping) else {}
 
 
 def _imported(history: History) -> Mapping[str, Any] | None:

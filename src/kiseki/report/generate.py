@@ -9,6 +9,7 @@ from pathlib import Path
 from kiseki.errors import KisekiError, UsageError
 from kiseki.filesystem import replacing
 from kiseki.report.dossier import Dossier, gather
+from kiseki.report.statements import NONE, Statements
 from kiseki.report.to_csv import to_csv
 from kiseki.report.to_json import json_parts, to_json
 from kiseki.report.writing import Parts, Written, write_report
@@ -65,6 +66,7 @@ def generate_report(
     formats: Sequence[str] = DEFAULT_FORMATS,
     history_rows: int | None = None,
     baseline: RunFolder | None = None,
+    statements: Statements = NONE,
 ) -> ReportFiles:
     """Make the PoC report from the journal; at any time, also of a run that crashed.
 
@@ -80,6 +82,7 @@ def generate_report(
         formats: which of `FORMATS` to write; `card` needs `out`.
         history_rows: at most so many rows in `metrics.history`; all by default.
         baseline: another run to compare the results with.
+        statements: files about the data and about serving.
 
     Returns:
         `poc_report_{timestamp}.json`, `.html` and `.pdf` and `poc_summary_{timestamp}.csv`; a report of the same
@@ -91,7 +94,7 @@ def generate_report(
     """
     check_formats(formats, out)
     now = (now or datetime.now(UTC)).astimezone(UTC)
-    dossier = gather(folder, now=now, status=status, language=language, baseline=baseline)
+    dossier = gather(folder, now=now, status=status, language=language, baseline=baseline, statements=statements)
     # JSON last: where there is a report, there is its summary
     parts: Mapping[str, Parts] = {
         "csv": lambda: [to_csv(dossier)],

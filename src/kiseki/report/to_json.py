@@ -79,6 +79,8 @@ def _sections(dossier: Dossier) -> dict[str, Any]:
         "differences": [asdict(difference) for difference in dossier.differences],
         "environment": dossier.environment,
         "data": dossier.data,
+        "data_statement": dossier.data_statement or None,
+        "serving_statement": dossier.serving_statement or None,
         "compute": _compute(dossier),
         "weights": dossier.weights,
         "evidence": {

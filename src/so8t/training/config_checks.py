@@ -15,6 +15,7 @@ _PATH_KEYS = (
     "data.train_data_dir",
     "data.fallback_train_data",
     "data.eval_data",
+    "data.statement",
     "training.output_dir",
     "training.save_logits_dir",
     "pipeline.base_output_dir",

@@ -118,6 +118,8 @@ class DataConfig(Section, frozen=True):
         eval_data: JSONL file of held-out records; null: no evaluation.
         max_seq_length: Longest record in tokens; longer ones are shortened, or dropped and counted.
         sample_ratio: Share of the training records to use, drawn with `training.seed`; null: all.
+        statement: JSON file that says how the data was collected and cleaned, as `so8t collect` and `so8t clean` write
+            it; the report prints it. null: none.
     """
 
     train_data: Text | None = None
@@ -127,6 +129,7 @@ class DataConfig(Section, frozen=True):
     eval_data: Text | None = None
     max_seq_length: Annotated[int, Meta(ge=8)] = 2048
     sample_ratio: Annotated[float, Meta(gt=0, le=1)] | None = None
+    statement: Text | None = None
 
 
 class PetConfig(Section, frozen=True):

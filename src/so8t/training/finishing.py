@@ -36,23 +36,29 @@ class Submission:
     Attributes:
         report: the whole report, JSON.
         summary: its figures, CSV.
+        page: to read in a browser, HTML.
+        document: to print and to send, PDF.
         curves: the learning curves, PNG.
     """
 
     report: Path
     summary: Path
+    page: Path
+    document: Path
     curves: Path
 
     @classmethod
     def of(cls, run_dir: Path, report: Path) -> "Submission":
         """The files that go with a report."""
         summary = report.with_name(report.name.replace("poc_report_", "poc_summary_")).with_suffix(".csv")
-        return cls(report, summary, RunFolder(run_dir).curves_png)
+        return cls(
+            report, summary, report.with_suffix(".html"), report.with_suffix(".pdf"), RunFolder(run_dir).curves_png
+        )
 
     def listed(self, tell: Callable[[str], None]) -> None:
         """Name them, relative to the working folder where they are below it."""
         tell("提出ファイル / Files to submit")
-        for path in (self.report, self.summary, self.curves):
+        for path in (self.report, self.summary, self.page, self.document, self.curves):
             tell(f"  {shown_path(path)}" + ("" if path.exists() else "  (missing)"))
 
 

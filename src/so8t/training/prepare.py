@@ -14,7 +14,7 @@ from so8t.training.config_keys import Config
 from so8t.training.loading import Machine, Tell, check_fits, checkpoint_bytes, load_model, load_tokenizer
 from so8t.training.preflight import LEAST_FREE_BYTES, check_output_folder
 from so8t.training.recovery import check_same_origin
-from so8t.training.reporting import recorded_config
+from so8t.training.reporting import data_statement, recorded_config
 from so8t.training.session import SESSION_FILE, read_session
 
 
@@ -64,6 +64,8 @@ def prepare(
     """
     machine = Machine.here()
     check_fits(config, machine, tell)
+    if config.data.statement is not None:
+        data_statement(Path(config.data.statement))  # what is wrong with it is known before training
     tokenizer = load_tokenizer(Path(str(config.model.base_model)))
     data = _datasets(config, train_file, tokenizer, tell)
     origin = Origin(

@@ -10,6 +10,7 @@ from torch import nn
 from transformers import TrainingArguments
 
 from so8t.data.dataset import DatasetFacts
+from so8t.errors import DataError
 from so8t.model.architecture import base_model, live_facts
 from so8t.training.config_keys import Config
 
@@ -80,8 +81,28 @@ def report_inputs(
             **live_settings(model, config, arguments),
             "device": arguments.device.type,
             "data": {name: asdict(facts) for name, facts in data.items()},
+            **({"data_statement": data_statement(Path(statement))} if (statement := config.data.statement) else {}),
         },
     }
+
+
+def data_statement(path: Path) -> dict[str, Any]:
+    """What the data statement says; see `docs/guide/data-policy.md`.
+
+    Raises:
+        DataError: the file is not there or holds no JSON object.
+    """
+    try:
+        statement = msgspec.json.decode(path.read_bytes())
+    except OSError as error:
+        raise DataError(
+            f"data.statement {path} cannot be read ({error.strerror or error}): correct or remove it"
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DataError(f"data.statement {path} is no JSON ({error}): make it anew or remove it") from error
+    if not isinstance(statement, dict):
+        raise DataError(f"data.statement {path} holds no JSON object: make it anew or remove it")
+    return statement
 
 
 def live_settings(model: nn.Module, config: Config, arguments: TrainingArguments) -> dict[str, Any]:

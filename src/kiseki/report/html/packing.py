@@ -83,7 +83,8 @@ def _digits(finite: Sequence[float], least: int) -> int:
     extent = max(finite) / 2 - min(finite) / 2  # halved first: the difference of two doubles may be infinite
     if not extent:
         return least
-    needed = math.ceil(math.log10(size) - math.log10(extent) + math.log10(_LEVELS / 2))
+    # Rounding moves a value by half a unit of its last digit at most, and the largest value's units are the coarsest.
+    needed = math.ceil(1 + math.floor(math.log10(size)) - math.log10(extent) + math.log10(_LEVELS / 4))
     return min(max(least, needed), _MOST_DIGITS)
 
 

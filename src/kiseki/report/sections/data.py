@@ -7,6 +7,7 @@ from kiseki.report.document import Block, Facts, Notice, Section, Table, Tone
 from kiseki.report.dossier import UNKNOWN, Dossier
 from kiseki.report.sections.given import are_counts, stated, texts, value_text, visible
 from kiseki.report.sections.numbers import integer
+from kiseki.report.sections.statements import data_statement_blocks
 from kiseki.report.sections.wording import Speaker
 
 _COUNTED = ("records", "rows", "kept", "tokens", "sha256")
@@ -32,7 +33,7 @@ def data_section(dossier: Dossier, say: Speaker) -> Section:
         (),
         (
             Section("splits", say(ja="使用データ", en="Data used"), (used,), parts),
-            Section("collection", policy, _policy(dossier, say)),
+            Section("collection", policy, (*_policy(dossier, say), *data_statement_blocks(dossier, say))),
         ),
     )
 

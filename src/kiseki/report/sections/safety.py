@@ -7,6 +7,7 @@ from kiseki.report.dossier import Dossier
 from kiseki.report.effective import leaves
 from kiseki.report.sections.data import data_splits, divided, split_name
 from kiseki.report.sections.given import as_blocks, lookup, stated, texts, value_text, visible
+from kiseki.report.sections.statements import nsfw_statement_blocks, serving_statement_blocks
 from kiseki.report.sections.wording import Speaker
 
 _NSFW_WORDS = ("nsfw", "safety", "toxic", "moderation")
@@ -34,8 +35,9 @@ def _nsfw(dossier: Dossier, say: Speaker) -> tuple[Block, ...]:
         for name, split in data_splits(dossier).items()
     ]
     rows += _settings(dossier, _NSFW_WORDS, say)
-    blocks = as_blocks(said, say)
-    return (*blocks, Facts(tuple(rows))) if rows else blocks
+    in_statement = nsfw_statement_blocks(dossier, say)
+    blocks = as_blocks(said, say) if said or not in_statement else ()
+    return (*blocks, *([Facts(tuple(rows))] if rows else []), *in_statement)
 
 
 def _thinking(dossier: Dossier, say: Speaker) -> tuple[Block, ...]:
@@ -63,7 +65,7 @@ def _thinking(dossier: Dossier, say: Speaker) -> tuple[Block, ...]:
         "reasoning. Whether reasoning stays hidden in operation cannot be checked from this record.",
     )
     blocks.append(Paragraph(text))
-    return tuple(blocks)
+    return (*blocks, *serving_statement_blocks(dossier, say))
 
 
 def _settings(dossier: Dossier, words: tuple[str, ...], say: Speaker) -> list[tuple[str, str]]:

@@ -73,6 +73,7 @@ CONSUMED_ELSEWHERE = {
     "data.eval_data": "so8t.training.job",
     "data.max_seq_length": "so8t.data.dataset",
     "data.sample_ratio": "so8t.data.dataset",
+    "data.statement": "so8t.training.reporting",
     "pet.enabled": "so8t.training.job",
     "pet.lambda_exploration": "so8t.model.pet",
     "pet.lambda_transition": "so8t.model.pet",

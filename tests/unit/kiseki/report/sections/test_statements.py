@@ -1,0 +1,116 @@
+"""Statements that come as files: what they say stands in the report, and nothing else does."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kiseki import TrainingMetricsRecorder
+from kiseki.errors import UsageError
+from kiseki.report.document import Facts, Paragraph, Table
+from kiseki.report.dossier import gather
+from kiseki.report.sections import build_document
+from kiseki.report.statements import Statements
+from kiseki.report.to_json import to_json
+from kiseki.run_folder import RunFolder
+from support import strict_json
+
+PURPOSE = {"ja": "拒否挙動の学習に限る。", "en": "For refusal only."}
+DATA: dict[str, Any] = {
+    "schema_version": 1,
+    "dataset": {"name": "d", "files": [{"path": "clean.jsonl", "bytes": 9, "sha256": "ab" * 32, "records": 1234}]},
+    "sources": [
+        {
+            "id": "site-1",
+            "tier": 1,
+            "licence": "CC-BY-4.0",
+            "terms_url": "https://example.org/terms",
+            "reviewed_by": "legal",
+            "reviewed_at": "2026-11-01",
+            "purpose": "training",
+            "pages": {"fetched": 40, "kept": 31, "refused_by_robots": 5, "dropped": 4},
+        }
+    ],
+    "cleaning": {
+        "blocks": [{"name": "privacy", "in": 31, "out": 29, "dropped": {"card": 2}}],
+        "redactions": {"phone": 7},
+    },
+    "nsfw": {"used": True, "purpose": PURPOSE, "records": 20, "labels": {"DENY": 20}},
+    "ledger": {"bytes": 10, "sha256": "cd" * 32, "lines": 77},
+}
+SERVING = {"gate_version": "gate-9", "policy_digest": "ef" * 32, "outcomes": {"ANSWERED": 5, "REFUSED": 2}}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    with TrainingMetricsRecorder(tmp_path / "run", companion=False, save_plots=False) as recorder:
+        recorder.record_step(step=1, epoch=0.1, loss=1.0, learning_rate=0.1)
+    return recorder.folder
+
+
+def written(path: Path, content: object) -> Path:
+    path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def text_of(folder: RunFolder, language: str, statements: Statements) -> str:
+    lines: list[str] = []
+    for section in build_document(gather(folder, statements=statements), language).walk():
+        for block in section.blocks:
+            if isinstance(block, Paragraph):
+                lines.append(block.text)
+            if isinstance(block, Facts):
+                lines += [" ".join(row) for row in block.rows]
+            if isinstance(block, Table):
+                lines += [" ".join(row) for row in (block.head, *block.rows)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_sources_cleaning_and_purpose_stand_in_the_report(folder: RunFolder, tmp_path: Path, language: str) -> None:
+    text = text_of(folder, language, Statements(data=written(tmp_path / "data.json", DATA)))
+    for said in ("site-1", "CC-BY-4.0", "legal", "40 31 5 4", "privacy 31 29 card 2", "phone 7", "1,234", "77"):
+        assert said in text, said
+    assert PURPOSE[language] in text
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_gate_and_outcomes_stand_in_the_report(folder: RunFolder, tmp_path: Path, language: str) -> None:
+    text = text_of(folder, language, Statements(serving=written(tmp_path / "serving.json", SERVING)))
+    assert "gate_version gate-9" in text
+    assert "REFUSED 2" in text
+
+
+def test_the_json_report_holds_them_as_they_are(folder: RunFolder, tmp_path: Path) -> None:
+    data, serving = written(tmp_path / "data.json", DATA), written(tmp_path / "serving.json", SERVING)
+    told = strict_json(to_json(gather(folder, statements=Statements(data, serving))))
+    assert told["data_statement"] == DATA
+    assert told["serving_statement"] == SERVING
+    without = strict_json(to_json(gather(folder)))
+    assert without["data_statement"] is without["serving_statement"] is None
+
+
+def test_what_the_trainer_handed_over_counts_without_a_file(folder: RunFolder, tmp_path: Path) -> None:
+    with TrainingMetricsRecorder(tmp_path / "other", companion=False, save_plots=False) as recorder:
+        recorder.record_step(step=1, epoch=0.1, loss=1.0, learning_rate=0.1)
+        recorder.generate_poc_report(live={"data_statement": DATA}, formats=["json"])
+    assert gather(recorder.folder).data_statement["ledger"]["lines"] == 77
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"\xff\xfe", b"[" * 100_000, None])
+def test_a_file_that_is_no_statement_is_refused_in_one_line(
+    folder: RunFolder, tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "data.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"data\.json: the statement"):
+        gather(folder, statements=Statements(data=path))
+
+
+@pytest.mark.parametrize("odd", [{"sources": 3}, {"sources": [None]}, {"cleaning": []}, {"nsfw": {"used": "?"}}])
+def test_a_statement_of_odd_shapes_does_not_break_the_report(
+    folder: RunFolder, tmp_path: Path, odd: dict[str, Any]
+) -> None:
+    assert text_of(folder, "ja", Statements(data=written(tmp_path / "data.json", odd)))
