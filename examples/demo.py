@@ -1,4 +1,4 @@
-"""Trains a small SO8T Phi-3 on the CPU and leaves a complete run folder with curves and PoC report: runs/demo.
+"""Trains a small SO8T Phi-3 on the CPU; leaves a run folder with curves and PoC report, and a signed pack of it.
 
     python examples/demo.py                                   a new run; an earlier one is set aside
     python examples/demo.py --resume-from-checkpoint auto     goes on where a run was stopped or killed
@@ -18,11 +18,15 @@ import torch
 from build_tiny_phi3 import main as build_tiny_phi3
 from transformers.utils.logging import disable_progress_bar
 
+from kiseki.cli import run as kiseki
 from so8t.cli import run
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = Path("configs/demo.yaml")
 RUN = Path("runs/demo")
+KEYS = Path("runs/demo_key")
+PACKS = Path("runs/demo_packs")
+"""Beside the run folder: a pack holds a run, and a key is never kept with what it signs."""
 
 TRY_NEXT = f"""
 次に試せること / Things to try next
@@ -30,6 +34,8 @@ TRY_NEXT = f"""
       curves, status and quality of the record in the terminal
   .venv/bin/kiseki report {RUN} --lang en
       the PoC report again, made from the journal (also after deleting JSON, CSV or PNG)
+  .venv/bin/kiseki publish {RUN} --repo-id ORG/NAME
+      what would go to the Hugging Face Hub; nothing is sent without --yes
   make demo, kill it half way (kill -9), then: .venv/bin/so8t train --config {CONFIG} --resume-from-checkpoint auto
       one continuous record of two attempts"""
 
@@ -48,8 +54,21 @@ def main(arguments: list[str]) -> int:
     reports = sorted((RUN / "poc_reports").glob("poc_report_*.json"), key=lambda path: path.stat().st_mtime_ns)
     if not arguments or arguments[0] == "--resume-from-checkpoint":
         say_how_well(json.loads(reports[-1].read_text(encoding="utf-8")))
+        if code := pack_and_verify(reports[-1].stem.removeprefix("poc_report_")):
+            return code
     print(TRY_NEXT)
     return 0
+
+
+def pack_and_verify(stamp: str) -> int:
+    """Sign the run with a key of the demo's own, and check the pack as whoever receives it would."""
+    key, pack = KEYS / "kiseki_ed25519", PACKS / f"demo_{stamp}.zip"
+    PACKS.mkdir(exist_ok=True)
+    return (
+        (0 if key.exists() else kiseki(["keygen", "--out", str(KEYS)]))
+        or kiseki(["pack", str(RUN), "--sign", str(key), "-o", str(pack)])
+        or kiseki(["verify", str(pack), "--key", f"{key}.pub"])
+    )
 
 
 def say_how_well(report: Mapping[str, Any]) -> None:
