@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import hashlib
 import json
 import os
 import signal
@@ -67,8 +68,10 @@ def test_the_script_leaves_a_complete_run_folder_from_a_checkout_that_is_not_ins
     (summary_path,) = (run / "poc_reports").glob("poc_summary_*.csv")
     assert report_path.stem.removeprefix("poc_report_") == summary_path.stem.removeprefix("poc_summary_")
     submitted = ["提出ファイル / Files to submit"]
-    submitted += [f"  {path.relative_to(tmp_path)}" for path in (report_path, summary_path)]
-    assert out.splitlines()[-4:] == [*submitted, f"  {Path('run') / 'plots' / 'training_curves.png'}"]
+    renderings = (report_path.with_suffix(".html"), report_path.with_suffix(".pdf"))
+    submitted += [f"  {path.relative_to(tmp_path)}" for path in (report_path, summary_path, *renderings)]
+    assert out.splitlines()[-6:] == [*submitted, f"  {Path('run') / 'plots' / 'training_curves.png'}"]
+    assert all(path.stat().st_size > 10_000 for path in renderings)
     assert (run / "plots" / "training_curves.png").read_bytes().startswith(b"\x89PNG")
     assert "step  5/10  loss" in out
     assert " left" in out
@@ -102,6 +105,11 @@ def test_the_script_leaves_a_complete_run_folder_from_a_checkout_that_is_not_ins
     }
     assert report["live"]["gate_layers"] == [0, 1]
     assert report["differences"] == []
+    weights = {note["role"]: note["files"] for note in report["weights"]}
+    assert sorted(weights) == ["adapter", "base_model", "final"]
+    for name, file in weights["adapter"].items():
+        assert file["sha256"] == hashlib.sha256((run / "final" / name).read_bytes()).hexdigest()
+    assert sorted(weights["adapter"]) == ["adapter_model.safetensors", "so8_gates.safetensors"]
     assert report["criteria"]["verdicts"][0]["verdict"] == "met"
 
     views = [

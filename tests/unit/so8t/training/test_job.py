@@ -125,10 +125,10 @@ class TestACompleteRun:
         assert re.search(r"step 0/4  held-out loss \d", said)
         assert re.search(r"step 4/4  held-out loss \d", said)
         assert "fuses it into qkv_proj" in said
-        listed = said[said.index("提出ファイル / Files to submit") :].splitlines()[1:4]
-        for line, path in zip(
-            listed, (result.submission.report, result.submission.summary, result.submission.curves), strict=True
-        ):
+        listed = said[said.index("提出ファイル / Files to submit") :].splitlines()[1:6]
+        submitted = result.submission
+        files = (submitted.report, submitted.summary, submitted.page, submitted.document, submitted.curves)
+        for line, path in zip(listed, files, strict=True):
             assert Path(line.strip()).resolve() == path.resolve()
             assert path.stat().st_size > 0
 
