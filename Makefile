@@ -39,6 +39,9 @@ bench: $(VENV)/.ready ## what a row costs: beside the floor, in a Trainer run, b
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/trainer.py
 	$(BIN)/python benchmarks/load.py
+	$(BIN)/python benchmarks/report.py
+	$(BIN)/python benchmarks/gates.py
+	$(BIN)/python benchmarks/gate.py
 	$(BIN)/python benchmarks/peers/run.py install
 	$(BIN)/python benchmarks/peers/run.py measure
 
