@@ -216,7 +216,7 @@ def read_history(folder: RunFolder) -> History:
     for (kind, payload, _), offset in reader:
         try:
             reading.take(kind, payload, offset)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, OverflowError) as error:  # also a step that no counter holds
             raise JournalDamaged(
                 f"{folder.journal}: line {reader.lines} is whole but is no `{kind}` line of format 1: {error}"
             ) from error

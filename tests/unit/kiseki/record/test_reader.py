@@ -95,7 +95,10 @@ def _no_lock(tmp_path: Path) -> object:
     return FileLock(tmp_path / "x.lock")
 
 
-def test_a_whole_line_that_is_no_row_is_named_instead_of_raising_something_foreign(tmp_path: Path) -> None:
-    folder = write_journal(tmp_path, [opened(), ("row", {"stage": 1})])
+@pytest.mark.parametrize("row", [{"stage": 1}, {"step": 2**70}, {"step": "1"}])
+def test_a_whole_line_that_is_no_row_is_named_instead_of_raising_something_foreign(
+    tmp_path: Path, row: dict[str, object]
+) -> None:
+    folder = write_journal(tmp_path, [opened(), ("row", row)])
     with pytest.raises(JournalDamaged, match="line 2 is whole but is no `row` line"):
         read_history(folder)
