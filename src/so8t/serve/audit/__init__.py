@@ -1,0 +1,1 @@
+"""The audit log of `/think`: keyed digests, labels and numbers in chained rows, never a text."""
