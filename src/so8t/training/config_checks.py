@@ -66,8 +66,6 @@ def _unusable_values(config: Config) -> Iterator[tuple[str, str]]:
     for index, criterion in enumerate(config.poc.criteria):
         if not math.isfinite(criterion.threshold):
             yield f"poc.criteria[{index}].threshold", f"is {criterion.threshold}: give a finite number"
-        if criterion.when == "best" and criterion.operator == "==":
-            yield f"poc.criteria[{index}].when", "best needs a direction: use <, <=, > or >="
     for name in _PATH_KEYS:
         section, key = name.split(".")
         if re.search(r"[\x00-\x1f]", settings[section][key] or ""):

@@ -25,7 +25,7 @@ class Criterion(Section, frozen=True):
     """
 
     metric: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_./-]*$")]
-    operator: Literal["<", "<=", ">", ">=", "=="]
+    operator: Literal["<", "<=", ">", ">="]
     threshold: float
     when: Literal["final", "best", "last_evaluation"] = "final"
     description: str | None = None

@@ -306,9 +306,11 @@ def test_a_criterions_threshold_is_a_finite_number(tmp_path: Path, threshold: ob
     assert "poc.criteria[0].threshold" in refusal(with_keys(tmp_path, {"poc.criteria": criteria}))
 
 
-def test_the_best_value_needs_a_direction(tmp_path: Path) -> None:
-    criteria = [{"metric": "loss", "operator": "==", "threshold": 1, "when": "best"}]
-    assert "needs a direction" in refusal(with_keys(tmp_path, {"poc.criteria": criteria}))
+@pytest.mark.parametrize("operator", ["==", "!=", "=<"])
+def test_a_criterion_needs_a_direction(tmp_path: Path, operator: str) -> None:
+    """The report refuses any other operator too, so it must be known before training."""
+    criteria = [{"metric": "loss", "operator": operator, "threshold": 1}]
+    assert "expected one of <, <=, >, >=" in refusal(with_keys(tmp_path, {"poc.criteria": criteria}))
 
 
 @pytest.mark.parametrize(
