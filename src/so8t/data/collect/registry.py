@@ -1,0 +1,221 @@
+"""The source registry: which sites may be asked, who read their terms, and how gently to ask.
+
+::
+
+    contact: https://example.org/crawler      # stands in the user agent: where a site's owner finds us
+    sources:
+      - id: e-gov-laws
+        base_urls: [https://laws.e-gov.go.jp/]
+        tier: 1                                # 1 authorities, 2 institutions, 3 others
+        terms_url: https://www.e-gov.go.jp/terms
+        licence: CC-BY-4.0
+        reviewed_by: data steward              # a role, not a person's name
+        reviewed_at: 2026-05-01
+        allowed_paths: [/law/]
+        seconds_between_requests: 2.0
+        purpose: law texts for training answers about law
+
+A source without `reviewed_by` and `reviewed_at` stays in the registry and is not fetched.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from datetime import date
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import yaml
+
+from so8t.errors import DataError
+
+_REVIEW_IS_OLD_DAYS = 365
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_LINE_OF_PATH = re.compile(r" - at `\$(.*)`$")
+# PyYAML lets some of its own accidents out: `!!bool x` ends in a KeyError, `!!timestamp x` in an AttributeError.
+_PARSER_ERRORS = (yaml.YAMLError, ValueError, KeyError, AttributeError, TypeError, RecursionError)
+
+
+class RegistryError(DataError):
+    """The source registry cannot be read or says something that cannot be."""
+
+
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One site and the conditions under which it is asked.
+
+    Attributes:
+        id: a short name; evidence and counts refer to it.
+        base_urls: where to begin. Host, scheme and port of each are the source's; links to others are not followed.
+        tier: trust, 1 (highest) to 3; decides the order.
+        terms_url: the page that says under which conditions the content may be used. Its text is digested at each run.
+        licence: as reports name it.
+        purpose: what the content is wanted for.
+        reviewed_by: the role that read the terms; None when nobody has.
+        reviewed_at: when.
+        allowed_paths: `/law/` is everything below, `/law` also that page itself.
+        seconds_between_requests: the pause between two requests to one of its hosts; `Crawl-delay` can lengthen it.
+        max_pages: how many of its pages are fetched at most.
+        max_depth: how many links away from a base URL.
+        sitemaps: the site's own lists of its pages, on the same hosts; what changed last is asked for first.
+        terms_sha256: digest of the terms' text as reviewed; when given, other terms end the permission.
+    """
+
+    id: str
+    base_urls: list[str]
+    tier: int
+    terms_url: str
+    licence: str
+    purpose: str
+    allowed_paths: list[str]
+    reviewed_by: str | None = None
+    reviewed_at: date | None = None
+    seconds_between_requests: float = 2.0
+    max_pages: int = 200
+    max_depth: int = 3
+    sitemaps: list[str] = []
+    terms_sha256: str | None = None
+
+    @property
+    def reviewed(self) -> bool:
+        """Whether somebody has read the terms."""
+        return bool(self.reviewed_by) and self.reviewed_at is not None
+
+
+class Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that may be asked.
+
+    Attributes:
+        contact: web address at which a site's owner finds whoever collects; stands in the user agent.
+        sources: in file order.
+    """
+
+    contact: str
+    sources: list[Source]
+
+    def in_order(self) -> list[Source]:
+        """The sources as they are asked: by tier, and within a tier the most recently reviewed first."""
+        return sorted(self.sources, key=lambda source: (source.tier, -(source.reviewed_at or date.min).toordinal()))
+
+
+def load_registry(path: Path) -> Registry:
+    """Read a registry.
+
+    Raises:
+        RegistryError: it cannot be read, has an unknown or a missing key, or a value that cannot be; the message
+            names file, place and remedy.
+    """
+    try:
+        registry = msgspec.convert(_read_yaml(path), Registry)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        place = _LINE_OF_PATH.search(text)
+        where = f"{place[1].lstrip('.')}: " if place and place[1] else ""
+        raise RegistryError(f"{path}: {where}{_LINE_OF_PATH.sub('', text)}; correct the registry") from None
+    for where, problem in _problems(registry):
+        raise RegistryError(f"{path}: {where}: {problem}")
+    return registry
+
+
+def review_warnings(registry: Registry, today: date) -> list[str]:
+    """A warning for every source whose terms were read more than a year ago, or on a day that has not come yet.
+
+    Example:
+        >>> source = Source(id="a", base_urls=["https://a.example/"], tier=1, terms_url="https://a.example/terms",
+        ...                 licence="CC0-1.0", purpose="demo", allowed_paths=["/"], reviewed_by="data steward",
+        ...                 reviewed_at=date(2025, 1, 1))
+        >>> review_warnings(Registry(contact="https://c.example", sources=[source]), date(2026, 3, 1))
+        ['a: the terms were reviewed on 2025-01-01, 424 days ago: read https://a.example/terms again']
+    """
+    warnings = []
+    for source in registry.sources:
+        days = (today - source.reviewed_at).days if source.reviewed_at else 0
+        if days < 0:
+            warnings.append(f"{source.id}: reviewed_at is {source.reviewed_at}, which is to come: correct the registry")
+        elif source.reviewed and days > _REVIEW_IS_OLD_DAYS:
+            warnings.append(
+                f"{source.id}: the terms were reviewed on {source.reviewed_at}, {days} days ago: "
+                f"read {source.terms_url} again"
+            )
+    return warnings
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise RegistryError(f"no source registry at {path}: check the path given to --sources") from None
+    except UnicodeDecodeError:
+        raise RegistryError(f"{path} is not UTF-8 text: save the registry as UTF-8") from None
+    except OSError as error:
+        raise RegistryError(f"{path} cannot be read: {error.strerror or error}; name a YAML file") from None
+    try:
+        return yaml.load(text, Loader=_UniqueKeys)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise RegistryError(f"{path}{place}: {error.problem or 'not YAML'}; correct the registry") from None
+    except _PARSER_ERRORS as error:
+        what = " ".join(str(error).split())[:200]
+        raise RegistryError(f"{path}: cannot be read as YAML: {what}; correct the registry") from None
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses equal keys, of which PyYAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        for name, times in Counter(str(key.value) for key, _ in node.value).items():
+            if times > 1:
+                raise yaml.MarkedYAMLError(problem=f"key {name!r} stands twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _problems(registry: Registry) -> list[tuple[str, str]]:
+    found = []
+    if not _is_web_address(registry.contact):
+        found.append(("contact", f"{registry.contact!r} is no web address: give the page where you can be reached"))
+    if not registry.sources:
+        found.append(("sources", "there are none: add at least one"))
+    for name, times in Counter(source.id for source in registry.sources).items():
+        if times > 1:
+            found.append((f"source {name}", f"the id stands {times} times: give each source its own"))
+    for source in registry.sources:
+        found += [(f"source {source.id}", problem) for problem in _problems_of(source)]
+    return found
+
+
+def _problems_of(source: Source) -> list[str]:
+    checks = [
+        (_ID.fullmatch(source.id) is not None, "the id may have letters, digits, `.`, `_` and `-`, 64 at most"),
+        (source.tier in (1, 2, 3), f"tier is {source.tier}: it is 1, 2 or 3"),
+        (bool(source.base_urls), "base_urls is empty: name where to begin"),
+        (bool(source.allowed_paths), "allowed_paths is empty: write [/] for the whole site"),
+        (source.seconds_between_requests >= 0, "seconds_between_requests is negative"),
+        (source.seconds_between_requests < 86400, "seconds_between_requests is a day or more"),
+        (source.max_pages >= 1, "max_pages is less than 1"),
+        (source.max_depth >= 0, "max_depth is negative"),
+        (bool(source.licence.strip()), "licence is blank: write `unknown` if nothing is said"),
+        (bool(source.purpose.strip()), "purpose is blank: say what the content is wanted for"),
+        (
+            source.terms_sha256 is None or re.fullmatch("[0-9a-f]{64}", source.terms_sha256) is not None,
+            "terms_sha256 is no SHA-256: 64 hexadecimal digits",
+        ),
+    ]
+    problems = [problem for is_right, problem in checks if not is_right]
+    for url in (*source.base_urls, *source.sitemaps, source.terms_url):
+        if not _is_web_address(url):
+            problems.append(f"{url!r} is no web address: write https://host/path, without user name or fragment")
+    problems += [f"allowed path {path!r} does not begin with /" for path in source.allowed_paths if path[:1] != "/"]
+    return problems
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 -- raises ValueError when it is no number
+    except ValueError:
+        return False
+    plain = not parts.username and not parts.fragment and not any(character.isspace() for character in text)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and plain

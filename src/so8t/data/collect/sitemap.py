@@ -1,0 +1,67 @@
+"""Reads a site's own list of its pages (sitemaps.org), for what changed last is asked for first."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import NamedTuple
+
+from lxml import etree  # type: ignore[import-untyped]
+
+from so8t.data.collect.scope import written
+
+_MOST_ENTRIES = 50_000
+"""As many as the protocol permits in one file."""
+
+
+class Listed(NamedTuple):
+    """One entry: its address, and the day it changed last, None where that is not said."""
+
+    url: str
+    changed: date | None
+
+
+class Sitemap(NamedTuple):
+    """What a file lists.
+
+    Attributes:
+        pages: newest first; those without a day last.
+        sitemaps: further files, where this one is an index.
+    """
+
+    pages: tuple[Listed, ...]
+    sitemaps: tuple[str, ...]
+
+
+def read_sitemap(body: bytes) -> Sitemap:
+    """Read a sitemap or an index of them; what cannot be read is left out. Entities are not expanded.
+
+    Example:
+        >>> found = read_sitemap(b"<urlset><url><loc>https://a.example/1</loc></url><url>"
+        ...     b"<loc>https://a.example/2</loc><lastmod>2026-05-01T10:00:00Z</lastmod></url></urlset>")
+        >>> [(page.url, str(page.changed)) for page in found.pages]
+        [('https://a.example/2', '2026-05-01'), ('https://a.example/1', 'None')]
+    """
+    parser = etree.XMLParser(recover=True, resolve_entities=False, no_network=True, huge_tree=False)
+    try:
+        root = etree.fromstring(body, parser)
+    except (etree.XMLSyntaxError, ValueError):
+        root = None
+    pages, sitemaps = [], []
+    for entry in list(root if root is not None else ())[:_MOST_ENTRIES]:
+        said = {etree.QName(child).localname: (child.text or "").strip() for child in entry.iterchildren(etree.Element)}
+        url = written(said.get("loc", ""))
+        if url is None:
+            continue
+        if etree.QName(entry).localname == "sitemap":
+            sitemaps.append(url)
+        else:
+            pages.append(Listed(url, _day(said.get("lastmod", ""))))
+    pages.sort(key=lambda page: page.changed or date.min, reverse=True)
+    return Sitemap(tuple(pages), tuple(sitemaps))
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text[:10])
+    except ValueError:
+        return None
