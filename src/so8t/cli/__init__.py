@@ -6,7 +6,9 @@ from collections.abc import Sequence
 import click
 
 from kiseki.errors import KisekiError
+from so8t.cli.audit import audit
 from so8t.cli.bake import bake
+from so8t.cli.collect import collect
 from so8t.cli.data import data
 from so8t.cli.train import train
 from so8t.errors import So8tError
@@ -29,9 +31,8 @@ def commands(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-commands.add_command(bake)
-commands.add_command(data)
-commands.add_command(train)
+for command in (audit, bake, collect, data, train):
+    commands.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
