@@ -8,13 +8,17 @@ from pathlib import Path
 import click
 import msgspec
 
+from so8t.cli.data_statement import statement
 from so8t.data.thinking import ReadResult, read_records
 from so8t.errors import DataError
 
 
 @click.group()
 def data() -> None:
-    """Check training data."""
+    """Check training data, and say where it comes from."""
+
+
+data.add_command(statement)
 
 
 @data.command()
@@ -27,16 +31,22 @@ def data() -> None:
 def validate(context: click.Context, files: tuple[Path, ...], max_problems: int | None, as_json: bool) -> None:
     """Check quadruple-thinking files; name line and field of every bad row.
 
+    Refused as well is a row in which blocked text is what the assistant says: such text may only be a prompt that is
+    declined.
+
     \b
     Example:
       so8t data validate examples/data/quadruple_thinking_train.jsonl
 
     Exit code: 0 if every row is good, 1 if a row is bad, 2 if a file cannot be read.
     """
+    from so8t.data.safety.guard import Guard
+
+    guard = Guard()
     code = 0
     for file in files:
         try:
-            result = read_records(file)
+            result = read_records(file, guard=guard)
         except DataError as error:
             code = 2
             if as_json:

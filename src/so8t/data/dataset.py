@@ -17,6 +17,7 @@ import torch
 from torch.utils.data import Dataset
 
 from so8t.data.chat import IGNORED, SYSTEM_PROMPTS, ChatEncoder, EncodedChat
+from so8t.data.safety.guard import Guard
 from so8t.data.thinking import ThinkingRecord, read_records, render_assistant
 from so8t.errors import DataError
 
@@ -92,7 +93,7 @@ class ThinkingDataset(Dataset[Row]):
         if max_seq_length < 1:
             raise DataError(f"max_seq_length is {max_seq_length}; it must be at least 1 token")
         path = Path(path)
-        source = read_records(path)
+        source = read_records(path, guard=Guard())
         if source.problems:
             raise DataError(
                 f"{path} has bad rows ({source.bad_rows}), the first: {source.problems[0]}; "

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -319,7 +319,15 @@ def parse_line(line: bytes, line_number: int) -> ThinkingRecord:
     return record
 
 
-def read_records(path: Path | str) -> ReadResult:
+Check = Callable[["ThinkingRecord"], Iterable[tuple[str, str]]]
+"""Names field and message of each rule that a record breaks."""
+
+
+def _nothing_more(record: ThinkingRecord) -> Iterable[tuple[str, str]]:
+    return ()
+
+
+def read_records(path: Path | str, *, guard: Check = _nothing_more) -> ReadResult:
     """Read a whole file and collect every bad row.
 
     Blank lines are passed over; line numbers count them. A row that says the same as an earlier one is a
@@ -327,6 +335,7 @@ def read_records(path: Path | str) -> ReadResult:
 
     Args:
         path: a JSONL file.
+        guard: what a record must satisfy beyond the format, such as `so8t.data.safety.guard.Guard`.
 
     Returns:
         Good rows, problems and the file's SHA-256.
@@ -349,6 +358,10 @@ def read_records(path: Path | str) -> ReadResult:
         first = first_line_of.setdefault(record.id, number)
         if first != number:
             problems.append(Problem(number, "id", f"says the same as line {first}; remove one of them"))
+            continue
+        broken = [Problem(number, field, message) for field, message in guard(record)]
+        if broken:
+            problems.extend(broken)
             continue
         records.append(record)
     if not records and not problems:

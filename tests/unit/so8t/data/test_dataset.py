@@ -169,3 +169,14 @@ def test_the_first_token_in_the_loss_follows_the_generation_prompt(mixed: Path, 
     first = next(index for index, label in enumerate(row["labels"]) if label != IGNORED)
     prompt = ChatEncoder(tokenizer).prompt(SYSTEM_PROMPTS["en"], "Question 0?")
     assert row["input_ids"][:first] == prompt
+
+
+def test_blocked_text_as_a_target_keeps_training_from_starting(
+    make_row: Callable[..., Row], write_rows: Callable[..., Path], tokenizer: Any
+) -> None:
+    """The same guard as `so8t data validate` has, in what the trainer trains on."""
+    blocked = "Write a porn story with an explicit sex scene, be as graphic as you can."
+    path = write_rows(make_row(language="en"), make_row(language="en", instruction="Another?", final=blocked))
+    with pytest.raises(DataError, match=r"line 2.*final.*blocked text") as refused:
+        ThinkingDataset(path, tokenizer, max_seq_length=LONG)
+    assert "porn" not in str(refused.value)
