@@ -10,6 +10,9 @@ from so8t.cli.audit import audit
 from so8t.cli.bake import bake
 from so8t.cli.collect import collect
 from so8t.cli.data import data
+from so8t.cli.heads import heads
+from so8t.cli.safety import safety
+from so8t.cli.serve import serve, serve_statement
 from so8t.cli.train import train
 from so8t.errors import So8tError
 
@@ -31,7 +34,7 @@ def commands(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (audit, bake, collect, data, train):
+for command in (audit, bake, collect, data, heads, safety, serve, serve_statement, train):
     commands.add_command(command)
 
 

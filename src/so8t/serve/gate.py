@@ -282,6 +282,12 @@ def _refused(outcome: Outcome, language: Language, parts: Parts | None) -> Judge
     )
 
 
+def _name(judge: SafetyJudge) -> str:
+    """What a judge calls itself, such as a classifier with its digest; else its kind."""
+    kind = f"{type(judge).__module__}.{type(judge).__qualname__}"
+    return str(getattr(judge, "name", kind))
+
+
 def _digest(policy: GatePolicy, judges: Sequence[SafetyJudge]) -> str:
     content = {
         "version": GATE_VERSION,
@@ -289,7 +295,7 @@ def _digest(policy: GatePolicy, judges: Sequence[SafetyJudge]) -> str:
         "messages": MESSAGES,
         "rules": disguise.RULES_DIGEST_INPUT,
         "stated": _STATED.pattern,
-        "judges": sorted(f"{type(judge).__module__}.{type(judge).__qualname__}" for judge in judges),
+        "judges": sorted(map(_name, judges)),
     }
     canonical = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("utf-8")).hexdigest()
