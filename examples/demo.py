@@ -36,6 +36,8 @@ TRY_NEXT = f"""
       the PoC report again, made from the journal (also after deleting JSON, CSV or PNG)
   .venv/bin/kiseki publish {RUN} --repo-id ORG/NAME
       what would go to the Hugging Face Hub; nothing is sent without --yes
+  .venv/bin/so8t serve --model {RUN} --ui
+      POST /think and a page to try it; a model this small mostly gets the fixed refusal, which is then the right answer
   make demo, kill it half way (kill -9), then: .venv/bin/so8t train --config {CONFIG} --resume-from-checkpoint auto
       one continuous record of two attempts"""
 
