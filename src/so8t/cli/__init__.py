@@ -8,6 +8,7 @@ import click
 from kiseki.errors import KisekiError
 from so8t.cli.audit import audit
 from so8t.cli.bake import bake
+from so8t.cli.clean import clean
 from so8t.cli.collect import collect
 from so8t.cli.data import data
 from so8t.cli.heads import heads
@@ -34,7 +35,7 @@ def commands(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (audit, bake, collect, data, heads, safety, serve, serve_statement, train):
+for command in (audit, bake, clean, collect, data, heads, safety, serve, serve_statement, train):
     commands.add_command(command)
 
 
