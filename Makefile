@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: setup demo test exact faults check bench clean help
+.PHONY: setup demo data-demo test exact faults check bench clean help
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@echo "setting up $(VENV) (PyTorch is the large part; some minutes the first time)"
@@ -19,6 +19,9 @@ setup: $(VENV)/.ready ## make the virtual environment with everything that demo 
 
 demo: $(VENV)/.ready ## train a small SO8T Phi-3 on the CPU; leaves runs/demo/ with curves and PoC report
 	@$(BIN)/python examples/demo.py
+
+data-demo: $(VENV)/.ready ## crawl a small local site by rule, clean it, validate, show the counts for the report
+	@$(BIN)/python examples/data_demo.py
 
 test: $(VENV)/.ready ## run the tests
 	$(BIN)/python -m pytest -n auto --dist loadfile

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kiseki.report.card.baked import baked_section
+from kiseki.report.card.data import data_section
 from kiseki.report.card.metadata import evaluated_on, final_results
 from kiseki.report.card.procedure import procedure
 from kiseki.report.card.table import cell
@@ -47,6 +48,7 @@ def card_body(dossier: Dossier, metadata: Mapping[str, Any], say: Speaker) -> st
         baked_section(dossier, say),
         _quality(dossier, say),
         _compute(dossier, metadata, say),
+        data_section(dossier, say),
         _limits(dossier, say),
         _verification(dossier, say),
     )

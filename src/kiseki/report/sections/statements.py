@@ -10,7 +10,16 @@ from kiseki.report.sections.given import texts, value_text, visible
 from kiseki.report.sections.numbers import integer, moment
 from kiseki.report.sections.wording import Speaker
 
-_PAGES = ("fetched", "kept", "refused_by_robots", "refused_by_terms", "stopped", "failed")
+_PAGES = (
+    "fetched",
+    "kept",
+    "dropped",
+    "refused_by_robots",
+    "refused_by_terms",
+    "refused_by_scope",
+    "stopped",
+    "failed",
+)
 
 
 def data_statement_blocks(dossier: Dossier, say: Speaker) -> tuple[Block, ...]:
@@ -105,6 +114,8 @@ def _pages(sources: Sequence[Mapping[str, Any]], say: Speaker) -> Table:
     words = {
         "fetched": say(ja="取得", en="Fetched"),
         "kept": say(ja="採用", en="Kept"),
+        "dropped": say(ja="除外", en="Dropped"),
+        "refused_by_scope": say(ja="範囲外", en="Out of scope"),
         "refused_by_robots": say(ja="robots.txtによる拒否", en="Refused by robots.txt"),
         "refused_by_terms": say(ja="利用規約による拒否", en="Refused by terms"),
         "stopped": say(ja="停止", en="Stopped"),

@@ -70,7 +70,7 @@ def text_of(folder: RunFolder, language: str, statements: Statements) -> str:
 @pytest.mark.parametrize("language", ["ja", "en"])
 def test_sources_cleaning_and_purpose_stand_in_the_report(folder: RunFolder, tmp_path: Path, language: str) -> None:
     text = text_of(folder, language, Statements(data=written(tmp_path / "data.json", DATA)))
-    for said in ("site-1", "CC-BY-4.0", "legal", "40 31 5 4", "privacy 31 29 card 2", "phone 7", "1,234", "77"):
+    for said in ("site-1", "CC-BY-4.0", "legal", "40 31 4 5", "privacy 31 29 card 2", "phone 7", "1,234", "77"):
         assert said in text, said
     assert PURPOSE[language] in text
 
