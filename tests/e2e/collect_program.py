@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kiseki.errors import KisekiError
-from so8t.cli import collect as command
+from so8t.cli.collect import collect_and_tell
 from so8t.data.collect.limits import Limits
 from so8t.errors import So8tError
 
@@ -46,9 +46,7 @@ def main() -> int:
     if options.kill_after >= 0:
         kill_after(options.kill_after)
     try:
-        code = command.collect_and_tell(
-            options.sources, options.out, allowed_networks=[LOCAL], lookup=lookup, limits=limits
-        )
+        code = collect_and_tell(options.sources, options.out, allowed_networks=[LOCAL], lookup=lookup, limits=limits)
     except (So8tError, KisekiError) as error:
         print(f"so8t: error: {error}", file=sys.stderr)
         code = error.exit_code

@@ -17,6 +17,7 @@ class Says(SafetyClassifier):
 
     def __init__(self, verdict: Verdict) -> None:
         self._verdict = verdict
+        self.digest = "0" * 64
 
     def classify(self, text: str) -> Verdict:
         return self._verdict
