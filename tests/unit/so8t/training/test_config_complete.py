@@ -54,6 +54,20 @@ REACHES_A_LIBRARY_OBJECT = {
     ],
 }
 
+_CARD_KEYS = (
+    "base_model",
+    "base_model_relation",
+    "datasets",
+    "eval_dataset",
+    "language",
+    "license",
+    "license_name",
+    "license_link",
+    "library_name",
+    "tags",
+    "pipeline_tag",
+)
+
 CONSUMED_ELSEWHERE = {
     # key -> who reads it; their own tests assert the effect
     "model.base_model": "so8t.training.job",
@@ -122,17 +136,7 @@ CONSUMED_ELSEWHERE = {
     "poc.location": "kiseki.report.compute",
     "poc.confidentiality": "so8t.training.job",
     "poc.criteria": "so8t.training.job",
-    "hub.base_model": "kiseki.report.card",
-    "hub.base_model_relation": "kiseki.report.card",
-    "hub.datasets": "kiseki.report.card",
-    "hub.eval_dataset": "kiseki.report.card",
-    "hub.language": "kiseki.report.card",
-    "hub.license": "kiseki.report.card",
-    "hub.license_name": "kiseki.report.card",
-    "hub.license_link": "kiseki.report.card",
-    "hub.library_name": "kiseki.report.card",
-    "hub.tags": "kiseki.report.card",
-    "hub.pipeline_tag": "kiseki.report.card",
+    **dict.fromkeys((f"hub.{key}" for key in _CARD_KEYS), "kiseki.report.card"),
 }
 
 
