@@ -175,6 +175,7 @@ def serve() -> None:
     # the machine's description is asked once, and honestly; a thousand trials would spend their time on it
     kiseki.recorder._describe_environment = functools.cache(kiseki.recorder._describe_environment)
     kiseki.recorder._describe_environment()
+    kiseki.recorder._energy_meter()  # a child without root's rights may not be able to read the checkout
     tell = teller(1)
     for line in sys.stdin:
         request = json.loads(line)
