@@ -17,7 +17,8 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 setup: $(VENV)/.ready ## make the virtual environment with everything that demo and test need
 
-demo: $(VENV)/.ready ## train a small SO8T Phi-3 on the CPU; leaves runs/demo/ with curves and PoC report
+demo: $(VENV)/.ready ## collect and clean a small site, train a small SO8T Phi-3 on the CPU: curves, PoC report, signed pack
+	@$(BIN)/python examples/data_demo.py
 	@$(BIN)/python examples/demo.py
 
 data-demo: $(VENV)/.ready ## crawl a small local site by rule, clean it, validate, show the counts for the report
