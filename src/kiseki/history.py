@@ -22,7 +22,7 @@ from kiseki.record.row import step_of
 from kiseki.rows import Column, JsonObject, Rows, number
 from kiseki.run_folder import RunFolder
 
-__all__ = ["Attempt", "Column", "History", "JsonObject", "Rows", "number", "read_history"]
+__all__ = ["Attempt", "Column", "History", "JsonObject", "Rows", "is_recorded", "number", "read_history"]
 
 
 class _Opened(msgspec.Struct):
@@ -234,7 +234,7 @@ def read_history(folder: RunFolder) -> History:
         tail_bytes=reader.tail_bytes,
         sealed_bytes=reader.sealed_bytes,
         damage=tuple(reader.damage),
-        being_recorded=_is_held(folder.journal_lock),
+        being_recorded=is_recorded(folder),
     )
 
 
@@ -248,10 +248,11 @@ def _mapped(path: Path) -> bytes | mmap.mmap:
         return path.read_bytes() if path.is_file() else b""
 
 
-def _is_held(lock_path: Path) -> bool:
-    if not lock_path.exists():
+def is_recorded(folder: RunFolder) -> bool:
+    """Whether a process holds the journal now."""
+    if not folder.journal_lock.exists():
         return False
-    lock = FileLock(lock_path)
+    lock = FileLock(folder.journal_lock)
     try:
         free = lock.acquire()
     except OSError:  # a read-only copy has no writer

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from kiseki.errors import JournalDamaged, RunFolderError, UsageError
 from kiseki.evidence.journal_facts import JournalFacts, read_facts
 from kiseki.filesystem import FileLock
+from kiseki.history import is_recorded
 from kiseki.record.clock import SystemClock
 from kiseki.record.journal import Journal, Position
 from kiseki.record.reader import JournalReader
@@ -80,19 +81,6 @@ def _last_seal(folder: RunFolder, facts: JournalFacts) -> Checkpoint:
     if facts.seal_sha256 is None:
         raise RunFolderError(f"{folder.journal}: this run is being recorded and has no seal yet; try again in a second")
     return Checkpoint(facts.run_id, facts.sealed_bytes, facts.seal_sha256)
-
-
-def is_recorded(folder: RunFolder) -> bool:
-    """Whether a process holds the journal now."""
-    if not folder.journal_lock.exists():
-        return False
-    lock = FileLock(folder.journal_lock)
-    try:
-        free = lock.acquire()
-    except OSError:  # a folder nobody can write has no writer
-        return False
-    lock.release()
-    return not free
 
 
 def _seal(folder: RunFolder) -> bool:

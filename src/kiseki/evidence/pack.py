@@ -15,7 +15,6 @@ from kiseki.errors import KisekiError, RunFolderError, UsageError
 from kiseki.evidence import envelope
 from kiseki.evidence.check_pack import listed_sums
 from kiseki.evidence.check_statement import journal_state
-from kiseki.evidence.checkpoint import is_recorded
 from kiseki.evidence.contents import Contents, Member, collect
 from kiseki.evidence.derived import SUMS
 from kiseki.evidence.findings import Answer
@@ -31,6 +30,7 @@ from kiseki.evidence.withholding import CONFIDENTIALITIES
 from kiseki.evidence.zip_layout import moment_of
 from kiseki.evidence.zip_writing import ZipWriter
 from kiseki.filesystem import replacing
+from kiseki.history import is_recorded
 from kiseki.provenance.redaction import Redactor
 from kiseki.record.side_files import canonical_json
 from kiseki.run_folder import RunFolder

@@ -170,13 +170,13 @@ def serve(
         requests_per_minute=rate,
         generation_seconds=timeout,
     )
-    model = _Model(folder, base, upstream, upstream_model, upstream_token_file, force_cpu, batch)
-    _check(model)
-    key = _audit_key(key_file)
     if no_safety_model and safety_model is not None:
         raise click.UsageError("--safety-model and --no-safety-model exclude each other")
     if allow_unjudged and not no_safety_model:
         raise click.UsageError("--allow-unjudged means nothing beside a classifier: give --no-safety-model too")
+    model = _Model(folder, base, upstream, upstream_model, upstream_token_file, force_cpu, batch)
+    _check(model)
+    key = _audit_key(key_file)
     judged = not no_safety_model
     gate = _gate(safety_model, judged=judged, quadruple=quadruple, allow_unjudged=allow_unjudged)
     _serve(settings, model, key, database, gate)
