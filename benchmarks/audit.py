@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from kiseki.filesystem import sync_data
-from so8t.data.thinking import SafetyLabel
+from so8t.data.thinking_record import SafetyLabel
 from so8t.serve.audit.event import AuditEvent
 from so8t.serve.audit.keys import AuditKey
 from so8t.serve.audit.log import AuditLog

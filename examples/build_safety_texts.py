@@ -23,7 +23,8 @@ import yaml
 
 from so8t.data.safety.taxonomy import ContentLabel
 from so8t.data.safety.texts import LabelledText
-from so8t.data.thinking import REFUSING, read_records
+from so8t.data.thinking import read_records
+from so8t.data.thinking_record import REFUSING
 
 DATA = Path(__file__).resolve().parent / "data"
 RECORDS = {"train": "quadruple_thinking_train.jsonl", "heldout": "quadruple_thinking_eval.jsonl"}

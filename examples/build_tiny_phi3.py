@@ -11,7 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from so8t.data.thinking import read_records, render_assistant
+from so8t.data.thinking import read_records
+from so8t.data.thinking_record import render_assistant
 from so8t.errors import DataError, So8tError
 from so8t.model.tiny import build, describe, sha256_of_texts
 

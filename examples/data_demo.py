@@ -23,7 +23,7 @@ import msgspec
 from so8t.cli import run
 from so8t.cli.collect import collect_and_tell
 from so8t.data.collect.limits import Limits
-from so8t.data.thinking import content_sha256
+from so8t.data.thinking_record import content_sha256
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = ROOT / "examples" / "data_site"

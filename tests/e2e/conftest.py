@@ -1,6 +1,7 @@
 """What the end-to-end tests share: the smallest model that has everything, a few records, settings, a way to start."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from so8t.data.thinking import read_records, render_assistant
+from so8t.data.thinking import read_records
+from so8t.data.thinking_record import render_assistant
 
 REPOSITORY = Path(__file__).parents[2]
 SAMPLE = REPOSITORY / "examples" / "data" / "quadruple_thinking_train.jsonl"
@@ -76,6 +78,36 @@ def write_settings(tmp_path: Path, inputs: Path) -> Callable[..., Path]:
 
 SO8T = (sys.executable, "-c", "from so8t.cli import main; main()")
 KISEKI = (sys.executable, "-c", "from kiseki.cli import main; main()")
+
+
+@pytest.fixture(scope="session")
+def trained(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `run`, three steps of training, and `model`, its base model; not to be changed."""
+    folder = tmp_path_factory.mktemp("trained")
+    shutil.copytree(inputs / "model", folder / "model")
+    config = {
+        "model": {"base_model": "model"},  # relative, as most are
+        "so8t": {"enabled": True, "init": "normal", "init_scale": 0.2},
+        "qlora": {"r": 2, "lora_alpha": 4},
+        "data": {"train_data": str(inputs / "train.jsonl"), "max_seq_length": 1024},
+        "training": {
+            "output_dir": "run",
+            "max_steps": 3,
+            "save_steps": 2,
+            "learning_rate": 1.0e-2,
+            "optim": "adamw_torch",
+            "gradient_checkpointing": False,
+        },
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    subprocess.run(
+        [*SO8T, "train", "--config", "config.yaml"],
+        cwd=folder,
+        check=True,
+        timeout=240,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    return folder
 
 
 @pytest.fixture

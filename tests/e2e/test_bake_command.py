@@ -1,7 +1,6 @@
 """`so8t bake` as users start it: a trained run becomes a folder that transformers loads, or nothing is written."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config
 
@@ -19,31 +17,6 @@ from so8t.model.bake_facts import BAKE_FILE
 from so8t.model.bake_source import Source, load_gated
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture(scope="module")
-def trained(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `run`, three steps of training, and `model`, its base model."""
-    folder = tmp_path_factory.mktemp("trained")
-    shutil.copytree(inputs / "model", folder / "model")
-    config = {
-        "model": {"base_model": "model"},  # relative, as most are
-        "so8t": {"enabled": True, "init": "normal", "init_scale": 0.2},
-        "qlora": {"r": 2, "lora_alpha": 4},
-        "data": {"train_data": str(inputs / "train.jsonl"), "max_seq_length": 1024},
-        "training": {
-            "output_dir": "run",
-            "max_steps": 3,
-            "save_steps": 2,
-            "learning_rate": 1.0e-2,
-            "optim": "adamw_torch",
-            "gradient_checkpointing": False,
-        },
-    }
-    (folder / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    program = [sys.executable, "-c", "from so8t.cli import main; main()", "train", "--config", "config.yaml"]
-    subprocess.run(program, cwd=folder, check=True, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    return folder
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from so8t.data.assistant_text import AssistantText, find_reserved
-from so8t.data.thinking import read_records, render_assistant
+from so8t.data.thinking import read_records
+from so8t.data.thinking_record import render_assistant
 from so8t.serve.disguise import find_tag, readings
 from so8t.serve.gate import Gate, GatePolicy, Judged
 from so8t.serve.grammar import FORCED_OPENING, FormatViolation

@@ -12,7 +12,7 @@ import click
 from so8t.errors import DataError, So8tError
 
 if TYPE_CHECKING:
-    from so8t.data.thinking import ThinkingRecord
+    from so8t.data.thinking_record import ThinkingRecord
     from so8t.model.head_training import HeadAccuracy
 
 _path = click.Path(path_type=Path)

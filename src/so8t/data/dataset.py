@@ -18,7 +18,8 @@ from torch.utils.data import Dataset
 
 from so8t.data.chat import IGNORED, SYSTEM_PROMPTS, ChatEncoder, EncodedChat
 from so8t.data.safety.guard import Guard
-from so8t.data.thinking import ThinkingRecord, read_records, render_assistant
+from so8t.data.thinking import read_records
+from so8t.data.thinking_record import ThinkingRecord, render_assistant
 from so8t.errors import DataError
 
 if TYPE_CHECKING:

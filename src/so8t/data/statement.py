@@ -20,7 +20,8 @@ import msgspec
 from so8t.data.collect.ledger import read_ledger
 from so8t.data.collect.statement import SCHEMA_VERSION, STATEMENT_FILE, collection_statement
 from so8t.data.safety.purpose import PURPOSE
-from so8t.data.thinking import DomainLabel, ThinkingRecord, read_records
+from so8t.data.thinking import read_records
+from so8t.data.thinking_record import DomainLabel, ThinkingRecord
 from so8t.errors import DataError
 
 __all__ = ["DatasetFile", "data_statement", "describe_file"]

@@ -22,8 +22,9 @@ from so8t.model.architecture import architecture_of, check_lora_matches, resolve
 from so8t.model.attach import attach_gates, mark_gates_trainable
 from so8t.training.arguments import lora_config, model_load_arguments
 from so8t.training.config_keys import Config
-from so8t.training.memory import MemoryEstimate, shape_of
+from so8t.training.memory import MemoryEstimate
 from so8t.training.memory_advice import check_memory
+from so8t.training.memory_shapes import shape_of
 
 Tell = Callable[[str], None]
 

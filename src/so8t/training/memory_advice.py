@@ -11,7 +11,8 @@ import msgspec
 
 from so8t.errors import So8tError
 from so8t.training.config_keys import Config
-from so8t.training.memory import MemoryEstimate, ModelShape, estimate_memory, shape_of
+from so8t.training.memory import MemoryEstimate, estimate_memory
+from so8t.training.memory_shapes import ModelShape, shape_of
 
 __all__ = ["MemoryShort", "Suggestion", "check_memory", "suggestions"]
 

@@ -5,7 +5,6 @@ Text for training safety judgement comes from records with a refusing answer, ne
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +13,7 @@ from datatrove.data import Document
 
 from kiseki.filesystem import replacing
 from so8t.data.clean.block import Block
+from so8t.data.safety.discard import discard_digest
 from so8t.data.safety.taxonomy import DISCARDED
 
 LABELLED = "label "
@@ -76,6 +76,6 @@ class Safety(Block):
             return None
         self.stat_update(LABELLED + label)
         if label in DISCARDED:
-            self._digests.append(hashlib.sha256(document.text.encode()).hexdigest())
+            self._digests.append(discard_digest(document.text))
             document.text = ""
         return f"{action} {label}"

@@ -12,7 +12,7 @@ from so8t.data.safety.classifier import Classifier, SafetyClassifier, Verdict
 from so8t.data.safety.discard import must_be_discarded
 from so8t.data.safety.refusal import is_refusal
 from so8t.data.safety.taxonomy import Action
-from so8t.data.thinking import REFUSING, DomainLabel, ThinkingRecord
+from so8t.data.thinking_record import REFUSING, DomainLabel, ThinkingRecord
 
 __all__ = ["Guard"]
 

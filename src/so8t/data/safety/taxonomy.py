@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
-from so8t.data.thinking import SafetyLabel
+from so8t.data.thinking_record import SafetyLabel
 from so8t.errors import DataError
 
 __all__ = [

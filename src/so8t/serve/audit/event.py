@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from so8t.data.thinking import DomainLabel, SafetyLabel
+from so8t.data.thinking_record import DomainLabel, SafetyLabel
 from so8t.serve.audit.errors import AuditInputError
 from so8t.serve.outcome import Outcome
 

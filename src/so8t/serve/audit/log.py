@@ -52,7 +52,7 @@ class AuditLog:
 
     Example:
         >>> import asyncio, tempfile
-        >>> from so8t.data.thinking import SafetyLabel
+        >>> from so8t.data.thinking_record import SafetyLabel
         >>> from so8t.serve.outcome import Outcome
         >>> log = AuditLog(Path(tempfile.mkdtemp()) / "audit.db", AuditKey.of(bytes(32)))
         >>> event = AuditEvent(request_id="r1", user_id="u", query="q", answer="a", raw_output=None, parts=None,

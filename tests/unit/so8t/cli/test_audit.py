@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, text
 
 import so8t.cli
 from so8t.cli.audit import audit
-from so8t.data.thinking import SafetyLabel
+from so8t.data.thinking_record import SafetyLabel
 from so8t.serve.audit.event import AuditEvent
 from so8t.serve.audit.keys import create_key
 from so8t.serve.audit.log import AuditLog

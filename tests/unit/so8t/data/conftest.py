@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from so8t.data.thinking import content_sha256
+from so8t.data.thinking_record import content_sha256
 from so8t.model.tiny import build
 
 Row = dict[str, Any]

@@ -13,7 +13,7 @@ from so8t.data.clean.schema import CleanRecord
 from so8t.data.croissant import croissant
 from so8t.data.safety.purpose import PURPOSE_EN
 from so8t.data.statement import data_statement
-from so8t.data.thinking import ThinkingRecord
+from so8t.data.thinking_record import ThinkingRecord
 
 REQUIRED = {
     # specification 1.0, "Dataset-level Information": required; "Modified and Added Properties": distribution

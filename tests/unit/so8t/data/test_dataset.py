@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM
 
+from so8t.data.assistant_text import parse_assistant
 from so8t.data.chat import IGNORED, SYSTEM_PROMPTS, ChatEncoder
 from so8t.data.dataset import Row as TrainingRow
 from so8t.data.dataset import ThinkingCollator, ThinkingDataset
-from so8t.data.thinking import parse_assistant, parse_line, render_assistant
+from so8t.data.thinking import parse_line
+from so8t.data.thinking_record import render_assistant
 from so8t.errors import DataError
 
 Row = dict[str, Any]

@@ -13,18 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from so8t.data.thinking import (
-    AssistantText,
-    RecordError,
-    SafetyLabel,
-    ThinkingRecord,
-    content_sha256,
-    parse_assistant,
-    parse_line,
-    read_records,
-    record_id,
-    render_assistant,
-)
+from so8t.data.assistant_text import AssistantText, parse_assistant
+from so8t.data.thinking import RecordError, parse_line, read_records
+from so8t.data.thinking_record import SafetyLabel, ThinkingRecord, content_sha256, record_id, render_assistant
 from so8t.errors import DataError
 
 Row = dict[str, Any]

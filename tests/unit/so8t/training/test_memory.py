@@ -24,7 +24,9 @@ from so8t.model.pet import FinalHiddenState, second_difference_penalty
 from so8t.model.rotation import so8t_loss
 from so8t.training.config_keys import Config, So8tConfig
 from so8t.training.loading import Machine, load_model
-from so8t.training.memory import MemoryEstimate, estimate_memory, optimizer_bytes, shape_of
+from so8t.training.memory import MemoryEstimate, estimate_memory
+from so8t.training.memory_optimizer import optimizer_bytes
+from so8t.training.memory_shapes import shape_of
 
 SIZES: dict[str, Any] = {
     "vocab_size": 512,

@@ -6,7 +6,7 @@ import pytest
 
 from so8t.data.safety.purpose import PURPOSE, PURPOSE_EN, PURPOSE_JA
 from so8t.data.safety.taxonomy import ALIASES, CANONICAL, CEILING, DECISION, DISCARDED, Action, ContentLabel, label_of
-from so8t.data.thinking import SafetyLabel
+from so8t.data.thinking_record import SafetyLabel
 from so8t.errors import DataError
 
 
