@@ -6,9 +6,11 @@ from math import isnan, nan
 from statistics import fmean
 
 import torch
+from torch import nn
+from torch.distributed.tensor import DTensor
 
 from so8t.errors import ModelError
-from so8t.model.rotation import BLOCK_SIZE, SO8Gate, orthogonality_error
+from so8t.model.rotation import BLOCK_SIZE, SO8Gate, orthogonality_error, whole
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,32 @@ def recorded_statistics(gates: Mapping[int, SO8Gate]) -> dict[str, float]:
         recorded[f"so8t/layer_{layer}/orthogonality_error"] = one.max_orthogonality_error
         recorded[f"so8t/layer_{layer}/rotation_angle"] = one.mean_rotation_angle
     return recorded
+
+
+@torch.no_grad()
+def whole_gates(gates: Mapping[int, SO8Gate]) -> dict[int, SO8Gate]:
+    """Gates that one rank can measure by itself: whole copies of those that FSDP has split over ranks.
+
+    A collective where one is split: all ranks must call this together. The gates themselves stay as they are.
+
+    Args:
+        gates: gate by decoder layer.
+
+    Returns:
+        The same layers; a gate that is not split is not copied.
+
+    Example:
+        >>> gates = {0: SO8Gate(8)}
+        >>> whole_gates(gates)[0] is gates[0]
+        True
+    """
+    return {layer: _whole_copy(gate) if isinstance(gate.theta, DTensor) else gate for layer, gate in gates.items()}
+
+
+def _whole_copy(gate: SO8Gate) -> SO8Gate:
+    copy = SO8Gate(gate.dim, parameterization=gate.parameterization, device="meta")
+    copy.theta = nn.Parameter(whole(gate.theta), requires_grad=False)
+    return copy
 
 
 def _largest(values: Iterable[float]) -> float:

@@ -11,13 +11,15 @@ import torch
 from torch import Tensor
 
 from kiseki import TrainingMetricsRecorder
+from so8t.model.rotation import SO8Gate
+from so8t.model.rotation_statistics import whole_gates
 from so8t.training.boundary import Boundary
 from so8t.training.peak_memory import PeakMemory
 from so8t.training.row import StepFacts, rank_columns, training_row
 from so8t.training.window import WINDOW_FILE, Gather, RecordingWindow, WindowTotals, numbers_on_host, write_window
 
-Statistics = Callable[[], Mapping[str, float | Tensor]]
-"""Measures what stands in a row beside the sums: numbers, or 0-d tensors of one device, by metric name."""
+GateStatistics = Callable[[Mapping[int, SO8Gate]], Mapping[str, float | Tensor]]
+"""Measures gates, given by decoder layer: numbers, or 0-d tensors of one device, by metric name."""
 
 
 class Recording:
@@ -28,10 +30,10 @@ class Recording:
         boundary: where errors of recording end.
         device: where the loss is computed.
         every: optimizer steps from row to row.
-        gates: whether the model has SO(8) gates.
+        gates: the model's SO(8) gates by decoder layer.
         ranks: number of processes that train.
         gather: brings together what all ranks have; None with one rank.
-        statistics: called for each row, where it is recorded; None: there are none.
+        statistics: measures the gates for each row, where it is recorded; None: rows say nothing of them.
         clock: monotonic seconds.
 
     Attributes:
@@ -45,10 +47,10 @@ class Recording:
         *,
         device: torch.device,
         every: int,
-        gates: bool,
+        gates: Mapping[int, SO8Gate],
         ranks: int = 1,
         gather: Gather | None = None,
-        statistics: Statistics | None = None,
+        statistics: GateStatistics | None = None,
         clock: Callable[[], float],
     ) -> None:
         self.window = RecordingWindow(device, clock)
@@ -101,20 +103,30 @@ class Recording:
         self.window.reset()
         if self._tokens_seen is not None:
             self._tokens_seen += int(totals.input_tokens)
+        gates = self._gates_to_measure()
         if self._recorder is None:
             return
         grad_norm = reading.also if isinstance(facts.grad_norm, Tensor) else facts.grad_norm
-        row = training_row(totals, facts, grad_norm, gates=self._gates)
+        row = training_row(totals, facts, grad_norm, gates=bool(self._gates))
         if self._tokens_seen is not None:
             row["tokens_seen"] = self._tokens_seen
         row["peak_memory_bytes"] = max(share.peak_memory_bytes for share in reading.ranks)
         row.update(rank_columns(reading.ranks))
-        if self._statistics is not None:
+        if gates and self._statistics is not None:
             with self._boundary.guarded("measuring the gates"):
-                row.update(numbers_on_host(self._statistics()))
+                row.update(numbers_on_host(self._statistics(gates)))
         if totals.non_finite_steps:
             self._recorder.mark("non_finite", step=totals.first_non_finite_step, steps=totals.non_finite_steps)
         self._recorder.record_step(**row)
+
+    def _gates_to_measure(self) -> Mapping[int, SO8Gate]:
+        """Brought together from all ranks, before what only the recording one does: where that failed, the others would
+        wait for it."""
+        gates: Mapping[int, SO8Gate] = {}
+        if self._statistics is not None:
+            with self._boundary.guarded("bringing the gates together"):
+                gates = whole_gates(self._gates)
+        return gates
 
     def record_evaluation(self, step: int, epoch: float | None, values: Mapping[str, float]) -> None:
         """Record an evaluation, apart from the training rows."""

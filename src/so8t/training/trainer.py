@@ -20,12 +20,11 @@ from transformers.trainer_utils import get_last_checkpoint
 from kiseki import TrainingMetricsRecorder
 from kiseki.history import read_history
 from kiseki.recorder import Status
-from so8t.model.rotation import SO8Gate
 from so8t.model.rotation_statistics import recorded_statistics
 from so8t.training.logits import LogitsSamples
 from so8t.training.losses import PetRegularization
 from so8t.training.recorded_trainer import RecordedTrainer
-from so8t.training.recording import Recording, Statistics
+from so8t.training.recording import GateStatistics, Recording
 from so8t.training.reporting import default_report_inputs
 from so8t.training.trainer_settings import laid_out, require_exact_losses, require_whole
 from so8t.training.window import WINDOW_FILE, read_window, to_host
@@ -33,9 +32,6 @@ from so8t.training.window import WINDOW_FILE, read_window, to_host
 __all__ = ["SO8TPETTrainer"]
 
 logger = logging.getLogger("so8t")
-
-RotationStatistics = Callable[[Mapping[int, SO8Gate]], Mapping[str, float | Tensor]]
-"""Measures gates, given by decoder layer: numbers or 0-d tensors by metric name."""
 
 
 class StopReason(Protocol):
@@ -59,7 +55,8 @@ class SO8TPETTrainer(RecordedTrainer):
         orthogonal_reg: weight of the gates' distance from orthogonality in so8t_loss.
         rotation_reg: weight of the gates' generators in so8t_loss.
         gate_lr_factor: the gates' learning rate as a multiple of the others'.
-        rotation_statistics: measures the gates for each row; None: rows say nothing of them.
+        rotation_statistics: measures the gates for each row, by decoder layer, as whole copies where FSDP has split the
+            model; None: rows say nothing of them.
         save_metrics: record at all.
         save_metrics_steps: optimizer steps from row to row.
         save_logits: keep samples of the logits.
@@ -102,7 +99,7 @@ class SO8TPETTrainer(RecordedTrainer):
         orthogonal_reg: float = 1e-4,
         rotation_reg: float = 0.0,
         gate_lr_factor: float = 1.0,
-        rotation_statistics: RotationStatistics | None = recorded_statistics,
+        rotation_statistics: GateStatistics | None = recorded_statistics,
         save_metrics: bool = True,
         save_metrics_steps: int = 10,
         save_logits: bool = False,
@@ -200,7 +197,7 @@ class SO8TPETTrainer(RecordedTrainer):
             self.boundary,
             device=self.args.device,
             every=self.save_metrics_steps,
-            gates=bool(self.gates),
+            gates=self.gates,
             ranks=ranks,
             gather=self._gather if ranks > 1 else None,
             statistics=self._gate_statistics(),
@@ -217,11 +214,10 @@ class SO8TPETTrainer(RecordedTrainer):
         }
         return TrainingMetricsRecorder(self.run_dir, **{**options, **self._recorder_options})
 
-    def _gate_statistics(self) -> Statistics | None:
-        measure = self._rotation_statistics
-        # Where parameters are sharded no rank has a whole gate, and one rank alone must not gather any.
-        sharded = self.accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
-        return None if measure is None or not self.gates or sharded else lambda: measure(self.gates)
+    def _gate_statistics(self) -> GateStatistics | None:
+        # FSDP 2 leaves shards that the ranks can bring together; FSDP 1 and DeepSpeed put other things in their place.
+        replaced = self.accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
+        return None if replaced and not self.accelerator.is_fsdp2 else self._rotation_statistics
 
     def _row_stands_at(self, step: int) -> bool:
         """Whether the record has a row of this step: an attempt that ended right after it left one of its own."""

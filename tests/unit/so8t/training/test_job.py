@@ -19,7 +19,8 @@ from transformers import AutoModelForCausalLM, TrainerState, TrainingArguments
 
 from kiseki import RunLocked
 from kiseki.filesystem import FileLock
-from so8t.data.thinking import read_records, render_assistant
+from so8t.data.thinking import read_records
+from so8t.data.thinking_record import render_assistant
 from so8t.errors import CheckpointError, DataError, JobFailed, ModelError, So8tError
 from so8t.model.attach import attach_saved_gates
 from so8t.model.tiny import build
