@@ -94,7 +94,11 @@ def reliability(probabilities: Sequence[float], happened: Sequence[bool], bins: 
     for i in range(bins):
         inside = places == i
         count = int(inside.sum())
-        predicted, observed = (float(v[inside].mean()) if count else math.nan for v in (p, came_true))
+        # A rounded mean can lie outside of what it is the mean of: three times 0.7 gives less than 0.7.
+        predicted, observed = (
+            float(v[inside].mean().clip(v[inside].min(), v[inside].max())) if count else math.nan
+            for v in (p, came_true)
+        )
         found.append(Bin(i / bins, (i + 1) / bins, count, predicted, observed))
     return found
 

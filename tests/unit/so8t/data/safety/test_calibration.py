@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from so8t.data.safety.calibration import (
@@ -34,6 +34,7 @@ def test_the_temperature_that_spoilt_the_logits_is_found_again(true_temperature:
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60))
+@example([(0.7, False)] * 3)
 def test_bins_lose_no_prediction_and_the_error_is_a_share(pairs: list[tuple[float, bool]]) -> None:
     bins = reliability([p for p, _ in pairs], [happened for _, happened in pairs])
     assert sum(found.count for found in bins) == len(pairs)
