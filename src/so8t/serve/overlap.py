@@ -37,6 +37,7 @@ _JAPANESE = (
 )
 """Code points of kana and kanji, both ends included."""
 _LETTER, _KANA_OR_KANJI = 1, 2
+_ORDINARY = 1 << 14  # characters; longer texts pay for their own powers
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}")
 
 
@@ -157,18 +158,36 @@ def _without(codes: _Codes, known: _Codes, length: int) -> _Codes:
 
 def _runs(codes: _Codes, length: int) -> _Codes:
     """Hash every run of `length` codes."""
-    starts = np.arange(max(len(codes) - length + 1, 0))
-    return _hashes(codes, starts, starts + length)
+    count = max(len(codes) - length + 1, 0)
+    prefix = _prefix(codes)
+    return (prefix[length : length + count] - prefix[:count]) * _powers(_INVERSE, count)
 
 
-def _hashes(codes: _Codes, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> _Codes:
-    """Hash stretches of codes: the polynomial hash modulo 2^64, from differences of prefix sums."""
-    prefix = np.zeros(len(codes) + 1, dtype=np.uint64)
+def _stretches(codes: _Codes, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> _Codes:
+    """Hash stretches of codes of any length."""
+    prefix = _prefix(codes)
+    return (prefix[ends] - prefix[starts]) * _powers(_INVERSE, len(codes))[starts]
+
+
+def _prefix(codes: _Codes) -> _Codes:
+    """Sums whose differences, times a power of the inverse, are polynomial hashes modulo 2^64."""
+    prefix = np.empty(len(codes) + 1, dtype=np.uint64)
+    prefix[0] = 0
     np.cumsum(codes * _powers(_BASE, len(codes)), out=prefix[1:])
-    return (prefix[ends] - prefix[starts]) * _powers(_INVERSE, len(codes) + 1)[starts]
+    return prefix
 
 
 def _powers(base: int, count: int) -> _Codes:
+    """The powers of a base modulo 2^64, from 0; those for ordinary texts are computed once."""
+    return _ordinary_powers(base)[:count] if count <= _ORDINARY else _computed_powers(base, count)
+
+
+@cache
+def _ordinary_powers(base: int) -> _Codes:
+    return _computed_powers(base, _ORDINARY)
+
+
+def _computed_powers(base: int, count: int) -> _Codes:
     powers = np.full(count, base, dtype=np.uint64)
     powers[:1] = 1
     return np.cumprod(powers, dtype=np.uint64)
@@ -198,7 +217,7 @@ class _Streams:
         inside = np.zeros(len(self.characters) + 2, dtype=np.int8)
         inside[1:-1] = self._kinds >= _LETTER
         edges = np.diff(inside)
-        return _hashes(self.characters, np.flatnonzero(edges == 1), np.flatnonzero(edges == -1))
+        return _stretches(self.characters, np.flatnonzero(edges == 1), np.flatnonzero(edges == -1))
 
 
 def _codes(text: str) -> _Codes:
