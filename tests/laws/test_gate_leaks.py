@@ -9,7 +9,8 @@ from itertools import permutations
 import pytest
 
 from so8t.data.assistant_text import PARTS
-from so8t.data.thinking import SafetyLabel
+from so8t.data.safety.decision import Decision
+from so8t.data.thinking_record import SafetyLabel
 from so8t.serve.gate import Gate, GatePolicy, Judged
 from so8t.serve.grammar import FORCED_OPENING
 from so8t.serve.messages import fixed_message
@@ -194,8 +195,8 @@ class Told:
     def __init__(self, label: SafetyLabel) -> None:
         self.label = label
 
-    def decide(self, text: str) -> tuple[SafetyLabel, float]:
-        return self.label, 0.95
+    def decide(self, text: str) -> Decision:
+        return Decision(self.label, 0.95)
 
 
 @pytest.mark.parametrize("language", ["ja", "en"])

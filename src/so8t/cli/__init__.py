@@ -13,7 +13,8 @@ from so8t.cli.collect import collect
 from so8t.cli.data import data
 from so8t.cli.heads import heads
 from so8t.cli.safety import safety
-from so8t.cli.serve import serve, serve_statement
+from so8t.cli.serve import serve
+from so8t.cli.serve_statement import serve_statement
 from so8t.cli.train import train
 from so8t.errors import So8tError
 

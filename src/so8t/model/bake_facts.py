@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from so8t.model.heads import HEADS_FILE
+
 BAKE_FILE = "so8t_bake.json"
 """Beside the weights: what was baked, as JSON."""
 
@@ -113,6 +115,7 @@ def model_card(facts: BakeFacts) -> str:
             else f"r {lora.r}, alpha {lora.alpha}, on {', '.join(lora.targets)} ({lora.modules} modules), merged",
         ),
         ("SO(8) gates", _gates_in_words(facts)),
+        ("safety heads", "copied, for so8t serve" if HEADS_FILE in facts.files else "none"),
         ("dequantised from", facts.dequantised_from or "not quantised"),
         ("dtype of the weights", facts.dtype),
         ("training run", f"{facts.run_id or 'unknown'}, {facts.checkpoint}"),

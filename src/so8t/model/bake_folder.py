@@ -25,6 +25,7 @@ from so8t.model.architecture import decoder_layers, find_gates, live_facts
 from so8t.model.bake import OnStage, bake, no_stage
 from so8t.model.bake_facts import BAKE_FILE, BakeFacts, Dtype, LoraFacts, Verification, model_card
 from so8t.model.bake_source import LOADING_ERRORS, Source, first_line, load_gated
+from so8t.model.heads import HEADS_FILE
 from so8t.model.rotation_statistics import rotation_statistics
 from so8t.model.weight_files import digest_weights
 
@@ -213,6 +214,8 @@ def _save(model: Any, source: Source, folder: Path) -> None:
     try:
         model.save_pretrained(str(folder))
         tokenizer.save_pretrained(str(folder))
+        if (source.checkpoint / HEADS_FILE).is_file():  # read the same hidden states from the merged weights
+            shutil.copyfile(source.checkpoint / HEADS_FILE, folder / HEADS_FILE)
     except ValueError as error:  # settings of the base that transformers does not write again
         raise ModelError(f"{source.base} cannot be saved ({first_line(error)}): mend its configuration") from error
 

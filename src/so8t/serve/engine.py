@@ -12,21 +12,16 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, StoppingCriteriaList
+from transformers import StoppingCriteriaList
 
-from so8t.errors import ModelError
-from so8t.model.architecture import architecture_of
-from so8t.model.bake import bake
-from so8t.model.bake_source import LOADING_ERRORS, Source, first_line, load_gated
 from so8t.serve.generation import GenerationFailed, GenerationRequest, GenerationStopped, PromptTooLong
 from so8t.serve.prompting import Prompting
 
-__all__ = ["Engine", "load_model", "load_tokenizer", "serving_device"]
+__all__ = ["Engine"]
 
 _LOGGER = logging.getLogger("so8t.serve")
 _SECONDS_TO_STOP = 10.0  # the longest a cancelled request waits for the decoding step it is in
@@ -189,64 +184,3 @@ def _settle(job: _Job, outcome: str | GenerationFailed) -> None:
         job.loop.call_soon_threadsafe(settle)
     except RuntimeError:
         _LOGGER.warning("a generation ended after the server had")
-
-
-def serving_device(*, force_cpu: bool) -> torch.device:
-    """Give the GPU where there is one and it may be used, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() and not force_cpu else "cpu")
-
-
-def load_model(source: Source, device: torch.device) -> Any:
-    """Load what is served: a trained checkpoint with LoRA and gates, or whole weights as `so8t bake` leaves them.
-
-    LoRA and gates are merged in memory, so that a token costs what it costs a stock model. Merging is done in float32
-    on the CPU (about 4 bytes per parameter); a baked folder is loaded in its own precision.
-
-    Args:
-        source: where it stands.
-        device: where it is to run; on CUDA merged weights become bfloat16 where that is supported, else float16.
-
-    Returns:
-        The model in evaluation mode.
-
-    Raises:
-        ModelError: the folder is not what it must be.
-    """
-    if source.checkpoint == source.base and not source.has_gates:
-        return _load_whole(source.base).to(device).eval()
-    gated, _ = load_gated(source, lambda line: _LOGGER.info("%s", line))
-    model = bake(gated)
-    if device.type == "cuda":
-        model.to(torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
-    return model.to(device).eval()
-
-
-def load_tokenizer(*folders: Path) -> Any:
-    """Load the tokenizer of the first folder that has one.
-
-    Raises:
-        ModelError: none has.
-    """
-    for folder in folders:
-        if (folder / "tokenizer.json").is_file():
-            try:
-                return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-            except LOADING_ERRORS as error:
-                raise ModelError(f"the tokenizer in {folder} cannot be loaded ({first_line(error)})") from error
-    raise ModelError(f"{folders[0]} holds no tokenizer.json: copy the model's tokenizer into it")
-
-
-def _load_whole(folder: Path) -> Any:
-    try:
-        model, report = AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype="auto", local_files_only=True, output_loading_info=True
-        )
-    except LOADING_ERRORS as error:
-        raise ModelError(
-            f"{folder} cannot be loaded as a language model ({first_line(error)}): name a folder that so8t train or "
-            "so8t bake wrote with --model"
-        ) from error
-    architecture_of(model)
-    if report["missing_keys"]:
-        raise ModelError(f"{folder} lacks weights ({sorted(report['missing_keys'])[0]}), which would be random")
-    return model

@@ -2,10 +2,11 @@
 
 The gate sees the whole text at once, so nothing can leave before all of it has been checked. In order: the grammar
 (`so8t.serve.grammar`), what stands inside the parts (`so8t.serve.disguise`), repetition of the thinking
-(`so8t.serve.overlap`), the safety decision on thinking and final, the same on the final alone.
+(`so8t.serve.overlap`), the safety decision on thinking and final, the same on the final alone. The question is judged
+before anything is generated: what a request wants is plainest where it is asked.
 
-Who decides on safety: the judges, and the labels that the model itself writes out in its thinking ("DENY", "label:
-refuse"). The more severe wins. Without judges and without a label nobody has decided, and the answer is escalated,
+Who decides on safety (`so8t.serve.judging`): the judges, and the labels that the model itself writes out in its
+thinking. The more severe wins. Without judges and without a label nobody has decided, and the answer is escalated,
 unless the policy says that the trained model's own answer may go out.
 """
 
@@ -13,48 +14,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Protocol
 
 from so8t.data.assistant_text import PARTS
+from so8t.data.safety.decision import Reading, text_to_judge
 from so8t.data.thinking import REFUSING, SafetyLabel
 from so8t.errors import ConfigError
 from so8t.serve import disguise
 from so8t.serve.disguise import find_role_token, find_tag, readings
 from so8t.serve.grammar import Block, FormatViolation, is_quadruple, split
+from so8t.serve.judging import STATED, SafetyJudge, Verdict, ask, most_severe, stated
 from so8t.serve.messages import MESSAGES, Language, fixed_message
 from so8t.serve.outcome import Outcome
 from so8t.serve.overlap import OverlapLimits, base64_texts, repeats
 
-__all__ = ["GATE_VERSION", "Gate", "GatePolicy", "Judged", "Parts", "SafetyJudge"]
+__all__ = ["GATE_VERSION", "Gate", "GatePolicy", "Judged", "Parts"]
 
-GATE_VERSION = "1"
+GATE_VERSION = "2"
 """Changes when the same text and policy may be judged differently."""
 
 _TASK = PARTS[0]  # says what is asked, which may well be about denying and refusing
-_SEVERITY = {label: rank for rank, label in enumerate(SafetyLabel)}
-_LABELS = "ALLOW|ESCALATION|ESCALATE|DENY|REFUSE"
-# In capitals a label is meant; in small letters ("refuse collection") only after a word that announces one.
-_STATED = re.compile(
-    rf"(?<![A-Za-z])(?:(?P<capitals>{_LABELS})|(?i:(?:label|decision|verdict|判定)\s*[:：=]\s*[\"']?(?P<named>{_LABELS})))(?![A-Za-z])"
-)
-
-
-class SafetyJudge(Protocol):
-    """Decides what is to be done with a text: a classifier, or safety heads."""
-
-    def decide(self, text: str) -> tuple[SafetyLabel, float]:
-        """Decide on one text.
-
-        Args:
-            text: thinking and final, or the final alone.
-
-        Returns:
-            The label, and how sure it is, from 0 to 1.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -106,8 +86,8 @@ class Judged:
             nobody did.
         final_label: the judges' decision on the final alone; None without judges, or where it did not come to it.
         final_confidence: how sure that one is.
-        escalated: a person has to look at it.
         parts: for the audit log; None where the parts cannot be told apart.
+        reading: what heads read off thinking and final besides; None without heads, or where it did not come to it.
         failed_judgements: how many calls of a judge raised, or gave something that is no decision.
     """
 
@@ -115,18 +95,16 @@ class Judged:
     answer: str
     safety_label: SafetyLabel
     safety_confidence: float
-    final_label: SafetyLabel | None
-    final_confidence: float | None
-    escalated: bool
-    parts: Parts | None
+    final_label: SafetyLabel | None = None
+    final_confidence: float | None = None
+    parts: Parts | None = None
+    reading: Reading | None = None
     failed_judgements: int = 0
 
-
-@dataclass(frozen=True)
-class _Decision:
-    label: SafetyLabel
-    confidence: float
-    failed: int = 0
+    @property
+    def escalated(self) -> bool:
+        """Whether a person has to look at it."""
+        return self.outcome is Outcome.ESCALATED
 
 
 class Gate:
@@ -157,6 +135,28 @@ class Gate:
         self.version = GATE_VERSION
         self.policy_digest = _digest(policy, self._judges)
 
+    def judge_query(self, query: str, language: Language) -> Judged | None:
+        """Judge a question before anything is generated.
+
+        Args:
+            query: what the user wrote, verbatim.
+            language: language of the fixed texts.
+
+        Returns:
+            None if it may be answered, or if there is no judge; else the refusal or escalation that ends it.
+        """
+        verdict = self._ask(query)
+        if verdict is None or verdict.label is SafetyLabel.ALLOW:
+            return None
+        outcome = _outcome(verdict.label, verdict.label)
+        return Judged(
+            outcome=outcome,
+            answer=fixed_message(outcome, language),
+            safety_label=verdict.label,
+            safety_confidence=verdict.confidence,
+            failed_judgements=verdict.failed,
+        )
+
     def judge(self, raw: str, *, query: str, language: Language) -> Judged:
         """Judge one generated text. Raises for no text.
 
@@ -173,7 +173,7 @@ class Gate:
             read = [readings(block.text) for block in blocks]
             _check_inside(read)
         except FormatViolation:
-            return _refused(Outcome.FORMAT_VIOLATION, language, None)
+            return _refused(Outcome.FORMAT_VIOLATION, language)
         parts = Parts(*(block.text for block in blocks)) if is_quadruple(blocks) else None
         if find_role_token(read[-1]) or self._repeats(blocks, [texts[-1] for texts in read], query):
             return _refused(Outcome.FINAL_REJECTED, language, parts)
@@ -197,13 +197,13 @@ class Gate:
 
     def _decided(self, blocks: Sequence[Block], parts: Parts | None, language: Language) -> Judged:
         final = blocks[-1].text
-        whole = self._ask("\n".join(block.text for block in blocks))
+        whole = self._ask(text_to_judge(block.text for block in blocks))
         alone = self._ask(final)
-        stated = _stated(block.text for block in blocks[:-1] if block.name != _TASK)
-        before = _most_severe([decision for decision in (whole, stated) if decision is not None])
+        said = stated(block.text for block in blocks[:-1] if block.name != _TASK)
+        before = most_severe(verdict for verdict in (whole, said) if verdict is not None)
         if before is None:
-            before = _Decision(SafetyLabel.ALLOW if self._policy.allow_unjudged else SafetyLabel.ESCALATION, 0.0)
-        decided = before if alone is None else (_most_severe([before, alone]) or before)
+            before = Verdict(SafetyLabel.ALLOW if self._policy.allow_unjudged else SafetyLabel.ESCALATION, 0.0)
+        decided = before if alone is None else (most_severe([before, alone]) or before)
         outcome = _outcome(before.label, decided.label)
         return Judged(
             outcome=outcome,
@@ -212,28 +212,13 @@ class Gate:
             safety_confidence=decided.confidence,
             final_label=alone.label if alone else None,
             final_confidence=alone.confidence if alone else None,
-            escalated=outcome is Outcome.ESCALATED,
             parts=parts,
-            failed_judgements=sum(decision.failed for decision in (whole, alone) if decision),
+            reading=whole.reading if whole else None,
+            failed_judgements=sum(verdict.failed for verdict in (whole, alone) if verdict),
         )
 
-    def _ask(self, text: str) -> _Decision | None:
-        """Ask every judge; None if there is none."""
-        decisions = [self._ask_one(judge, text) for judge in self._judges]
-        worst = _most_severe(decisions)
-        return worst and _Decision(worst.label, worst.confidence, sum(decision.failed for decision in decisions))
-
-    def _ask_one(self, judge: SafetyJudge, text: str) -> _Decision:
-        try:
-            label, confidence = judge.decide(text)
-            label, confidence = SafetyLabel(label), float(confidence)
-        except Exception:  # noqa: BLE001 - whatever a judge dies of, its answer must not go out; it is counted
-            return _Decision(SafetyLabel.REFUSE, 1.0, failed=1)
-        if not 0.0 <= confidence <= 1.0:  # NaN is in no range
-            return _Decision(SafetyLabel.REFUSE, 1.0, failed=1)
-        if label is SafetyLabel.ALLOW and confidence < self._policy.allow_confidence:
-            return _Decision(SafetyLabel.ESCALATION, confidence)
-        return _Decision(label, confidence)
+    def _ask(self, text: str) -> Verdict | None:
+        return ask(self._judges, text, self._policy.allow_confidence)
 
 
 def _check_inside(read: Sequence[Sequence[str]]) -> None:
@@ -251,33 +236,18 @@ def _plain_query(query: str) -> str:
         return ""
 
 
-def _stated(thoughts: Iterable[str]) -> _Decision | None:
-    """Give the most severe label that is written out in the thinking; an ALLOW of this kind is nobody's measurement."""
-    found = (match for thought in thoughts for match in _STATED.finditer(thought))
-    labels = [SafetyLabel((match["capitals"] or match["named"]).upper()) for match in found]
-    return _most_severe(_Decision(label, 0.0 if label is SafetyLabel.ALLOW else 1.0) for label in labels)
-
-
-def _most_severe(decisions: Iterable[_Decision]) -> _Decision | None:
-    """Give the most severe decision, of equals the least sure one; None if there is none."""
-    return max(decisions, key=lambda one: (_SEVERITY[one.label], -one.confidence), default=None)
-
-
 def _outcome(before: SafetyLabel, decided: SafetyLabel) -> Outcome:
     if decided in REFUSING:
         return Outcome.REFUSED if before in REFUSING else Outcome.FINAL_REJECTED
     return Outcome.ESCALATED if decided is SafetyLabel.ESCALATION else Outcome.ANSWERED
 
 
-def _refused(outcome: Outcome, language: Language, parts: Parts | None) -> Judged:
+def _refused(outcome: Outcome, language: Language, parts: Parts | None = None) -> Judged:
     return Judged(
         outcome=outcome,
         answer=fixed_message(outcome, language),
         safety_label=SafetyLabel.REFUSE,
         safety_confidence=1.0,
-        final_label=None,
-        final_confidence=None,
-        escalated=False,
         parts=parts,
     )
 
@@ -294,7 +264,7 @@ def _digest(policy: GatePolicy, judges: Sequence[SafetyJudge]) -> str:
         "policy": asdict(policy),
         "messages": MESSAGES,
         "rules": disguise.RULES_DIGEST_INPUT,
-        "stated": _STATED.pattern,
+        "stated": STATED.pattern,
         "judges": sorted(map(_name, judges)),
     }
     canonical = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))

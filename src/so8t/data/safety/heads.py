@@ -8,7 +8,10 @@ from typing import Any
 import torch
 
 from so8t.data.chat import ChatEncoder
-from so8t.data.thinking import DomainLabel, SafetyLabel, ThinkingRecord, render_assistant
+from so8t.data.safety.decision import Decision, Reading, text_to_judge
+from so8t.data.thinking import DomainLabel, SafetyLabel, ThinkingRecord
+from so8t.errors import ModelError
+from so8t.model.architecture import base_model
 from so8t.model.head_training import IGNORED, HeadRow, pooled_states
 from so8t.model.heads import HeadLayout, SafetyHeads
 
@@ -37,9 +40,9 @@ def layout_for(hidden_size: int, *, split: bool = True) -> HeadLayout:
 
 
 def rows_of(records: Sequence[ThinkingRecord], encoder: ChatEncoder, most_tokens: int = 2048) -> list[HeadRow]:
-    """Turn each record into three rows: the request, the whole assistant turn and the final alone.
+    """Turn each record into three rows: the request, thinking with final, and the final alone.
 
-    The gate asks about each of these, always as plain text. A request says nothing about the verifier's scores.
+    The gate asks about each of these, in just this form. A request says nothing about the verifier's scores.
 
     Args:
         records: checked records.
@@ -53,7 +56,9 @@ def _rows(record: ThinkingRecord, encoder: ChatEncoder, most_tokens: int) -> Ite
     request = f"{record.instruction}\n\n{record.input}" if record.input else record.instruction
     unknown = [float("nan")] * len(_SCORES)
     scores = [record.verifier.logical, record.verifier.faithful] if record.verifier else unknown
-    texts = ((request, unknown), (render_assistant(record), scores), (record.final, scores))
+    thinking = record.thinking
+    whole = text_to_judge((thinking.task, thinking.safety, thinking.policy, record.final))
+    texts = ((request, unknown), (whole, scores), (record.final, scores))
     for text, verifier in texts:
         yield HeadRow(
             input_ids=encoder.plain(text)[-most_tokens:],
@@ -64,32 +69,50 @@ def _rows(record: ThinkingRecord, encoder: ChatEncoder, most_tokens: int) -> Ite
 
 
 class HeadsJudge:
-    """A `SafetyJudge` of the gate, made of heads and the model they were trained on.
+    """A judge of the gate, made of heads and the model they were trained on.
 
     Args:
-        model: the model.
+        model: the model; its decoder must be one that several threads may call (`so8t.serve.loading`).
         encoder: of its tokenizer.
         heads: trained with `rows_of` of the same model.
+        name: what decides, with its digest.
         most_tokens: as in `rows_of`.
+
+    Raises:
+        ModelError: the heads are of another model, or have labels of their own.
     """
 
-    def __init__(self, model: Any, encoder: ChatEncoder, heads: SafetyHeads, most_tokens: int = 2048) -> None:
+    def __init__(
+        self, model: Any, encoder: ChatEncoder, heads: SafetyHeads, *, name: str = "heads", most_tokens: int = 2048
+    ) -> None:
+        layout, width = heads.layout, base_model(model).config.hidden_size
+        if layout != layout_for(width, split=layout.split):
+            raise ModelError(
+                f"the heads (for a hidden state of {layout.hidden_size}) are not for this model (of {width}) or not of "
+                "this version: train them again with so8t heads train --force"
+            )
+        self.name = name
         self._model, self._encoder, self._heads, self._most_tokens = model, encoder, heads, most_tokens
 
-    def decide(self, text: str) -> tuple[SafetyLabel, float]:
+    def decide(self, text: str) -> Decision:
         """Decide about a text.
 
         Returns:
-            The most probable label and its probability. REFUSE and 0 where the text has no token or the probabilities
-            are no numbers.
+            The most probable label with its probability, and what the other heads read. A confidence of NaN where the
+            text has no token or the model's numbers are none.
         """
         ids = self._encoder.plain(text)[-self._most_tokens :]
         if not ids:
-            return SafetyLabel.REFUSE, 0.0
+            return Decision(SafetyLabel.REFUSE, float("nan"))
         row = HeadRow(input_ids=ids, safety=IGNORED, domain=IGNORED, verifier=[])
         with torch.no_grad():
-            probabilities = self._heads(pooled_states(self._model, [row])).safety.softmax(dim=-1)[0]
-        if not bool(probabilities.isfinite().all()):
-            return SafetyLabel.REFUSE, 0.0
-        best = int(probabilities.argmax())
-        return SafetyLabel(self._heads.layout.safety[best]), float(probabilities[best])
+            outputs = self._heads(pooled_states(self._model, [row]))
+        safety, domain = outputs.safety.softmax(dim=-1)[0], outputs.domain.softmax(dim=-1)[0]
+        logical, faithful = outputs.verifier.sigmoid()[0].tolist()
+        reading = Reading(
+            domain=DomainLabel(self._heads.layout.domain[int(domain.argmax())]),
+            domain_confidence=float(domain.max()),
+            plausibility=logical,
+            self_confidence=faithful,
+        )
+        return Decision(SafetyLabel(self._heads.layout.safety[int(safety.argmax())]), float(safety.max()), reading)

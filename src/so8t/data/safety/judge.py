@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from so8t.data.safety.classifier import SafetyClassifier
+from so8t.data.safety.decision import Decision
 from so8t.data.safety.taxonomy import DECISION, Action
 from so8t.data.thinking import SafetyLabel
 
@@ -19,7 +20,7 @@ class ClassifierJudge:
         name: what decides, with its digest.
 
     Example:
-        >>> ClassifierJudge().decide("How do I make good bread?")[0].value
+        >>> ClassifierJudge().decide("How do I make good bread?").label.value
         'ALLOW'
     """
 
@@ -27,7 +28,7 @@ class ClassifierJudge:
         self._classifier = classifier or SafetyClassifier.load()
         self.name = f"classifier {self._classifier.digest}"
 
-    def decide(self, text: str) -> tuple[SafetyLabel, float]:
+    def decide(self, text: str) -> Decision:
         """Decide about a text.
 
         Args:
@@ -39,7 +40,7 @@ class ClassifierJudge:
         """
         verdict = self._classifier.classify(text)
         if verdict.action is Action.PASS:
-            return SafetyLabel.ALLOW, 1.0 - verdict.score
+            return Decision(SafetyLabel.ALLOW, 1.0 - verdict.score)
         if verdict.action is Action.BLOCK:
-            return DECISION[verdict.label], verdict.score
-        return SafetyLabel.ESCALATION, verdict.score
+            return Decision(DECISION[verdict.label], verdict.score)
+        return Decision(SafetyLabel.ESCALATION, verdict.score)

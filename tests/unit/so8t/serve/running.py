@@ -16,8 +16,9 @@ from so8t.serve.app import create_app
 from so8t.serve.audit.keys import AuditKey
 from so8t.serve.audit.log import AuditLog
 from so8t.serve.audit.reader import last_rows, opened
-from so8t.serve.gate import Gate, GatePolicy, SafetyJudge
+from so8t.serve.gate import Gate, GatePolicy
 from so8t.serve.generation import GenerationRequest
+from so8t.serve.judging import SafetyJudge
 from so8t.serve.listening import listening_socket, make_server, run_until_signal
 from so8t.serve.settings import Settings
 

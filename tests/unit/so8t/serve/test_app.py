@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from so8t.data.thinking import SafetyLabel
+from so8t.data.safety.decision import Decision, Reading
+from so8t.data.thinking import DomainLabel, SafetyLabel
 from so8t.serve.gate import GatePolicy
 from so8t.serve.generation import GenerationFailed, GenerationRequest, GenerationStopped, PromptTooLong
 from so8t.serve.messages import MESSAGES, fixed_message
@@ -78,16 +79,62 @@ def test_l22_whatever_is_wrong_the_answer_is_the_fixed_text_of_the_language(tmp_
 class Judge:
     """Decides by a word in the text."""
 
-    def decide(self, text: str) -> tuple[SafetyLabel, float]:
-        return (SafetyLabel.DENY, 0.9) if "deny" in text else (SafetyLabel.ESCALATION, 0.8)
+    def decide(self, text: str) -> Decision:
+        for word, label in (("deny", SafetyLabel.DENY), ("person", SafetyLabel.ESCALATION)):
+            if word in text:
+                return Decision(label, 0.9)
+        return Decision(SafetyLabel.ALLOW, 0.9)
 
 
-@pytest.mark.parametrize(("final", "label"), [("please deny", "REFUSE"), ("please ask", "ESCALATE")])
+@pytest.mark.parametrize(("final", "label"), [("please deny", "REFUSE"), ("ask a person", "ESCALATE")])
 def test_labels_are_those_of_three_classes(tmp_path: Path, final: str, label: str) -> None:
     with running(tmp_path, says(well_formed(final)), judges=[Judge()], policy=GatePolicy()) as server:
         answered = server.think().json
     assert (answered["safety_label"], answered["escalated"]) == (label, label == "ESCALATE")
     assert final not in answered["answer"]
+
+
+@pytest.mark.parametrize(("query", "label"), [("please deny", "REFUSE"), ("ask a person", "ESCALATE")])
+def test_a_question_that_is_declined_is_never_generated_and_has_its_row(tmp_path: Path, query: str, label: str) -> None:
+    with running(tmp_path, says(well_formed("x")), judges=[Judge()], policy=GatePolicy()) as server:
+        answered = server.think(query)
+        (row,) = server.rows()
+    assert server.generator.requests == []
+    outcome = Outcome.REFUSED if label == "REFUSE" else Outcome.ESCALATED
+    assert answered.status == 200
+    assert answered.json["answer"] == fixed_message(outcome, "en")
+    assert (answered.json["safety_label"], answered.json["audit_id"]) == (label, row["audit_id"])
+    assert (row["outcome"], row["event_type"]) == (outcome.value, outcome.event_type)
+    assert (row["raw_output_hmac"], row["thinking_hmac"], row["error_code"]) == (None, None, None)
+    assert row["query_hmac"] is not None
+
+
+class Heads:
+    """Judges that read more than a label."""
+
+    def decide(self, text: str) -> Decision:
+        return Decision(SafetyLabel.ALLOW, 0.912, Reading(DomainLabel.MEDICAL_REG, 0.84, 0.77, 0.31))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_heads_read_stands_in_the_answer_and_in_the_audit_row(tmp_path: Path, stream: bool) -> None:
+    with running(tmp_path, says(well_formed("Wear gloves.")), judges=[Heads()], policy=GatePolicy()) as server:
+        answered = server.think(stream=stream)
+        (row,) = server.rows()
+    told = json.loads(answered.body.decode().split("data: ")[-1]) if stream else answered.json
+    told.pop("answer", None)
+    assert told == {
+        "safety_label": "ALLOW",
+        "safety_conf": 0.91,
+        "escalated": False,
+        "audit_id": row["audit_id"],
+        "domain_label": "medical_reg",
+        "domain_conf": 0.8,
+        "verifier_plausibility": 0.8,
+        "verifier_self_confidence": 0.3,
+    }
+    stored = ("safety_conf", "domain_label", "verifier_plausibility", "verifier_self_confidence")
+    assert [row[name] for name in stored] == [0.91, "medical_reg", 0.8, 0.3]
 
 
 def test_l13_a_stream_holds_the_validated_text_only_and_begins_after_the_audit_row(tmp_path: Path) -> None:
@@ -215,6 +262,7 @@ def test_l24_no_field_of_the_interface_can_hold_thinking(tmp_path: Path) -> None
     schemas = described["components"]["schemas"]
     assert set(schemas["ThinkAnswer"]["properties"]) == {
         "answer", "safety_label", "safety_conf", "escalated", "audit_id",
+        "domain_label", "domain_conf", "verifier_plausibility", "verifier_self_confidence",
     }  # fmt: skip
     for method in ("GET", "PUT", "DELETE", "PATCH", "TRACE"):
         with running(tmp_path / method, says(well_formed("x"))) as other:

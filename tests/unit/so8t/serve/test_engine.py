@@ -10,11 +10,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from so8t.data.chat import SYSTEM_PROMPTS
-from so8t.errors import ModelError
-from so8t.model.attach import GATES_FILE, attach_gates, save_gates
-from so8t.model.bake_source import Source, load_gated
 from so8t.model.tiny import build
-from so8t.serve.engine import Engine, load_model, load_tokenizer, serving_device
+from so8t.serve.engine import Engine
 from so8t.serve.generation import GenerationFailed, GenerationRequest, GenerationStopped, PromptTooLong
 from so8t.serve.prompting import Prompting
 
@@ -209,25 +206,3 @@ def test_a_question_longer_than_the_model_sees_is_refused(model: Any, prompting:
     engine = Engine(model, prompting)
     with pytest.raises(PromptTooLong):
         run(engine, lambda: engine.generate(asked("word " * 3000, tokens=2048)))
-
-
-def test_a_checkpoint_with_gates_is_served_as_it_was_trained(folder: Path, tmp_path: Path, model: Any) -> None:
-    attach_gates(model, init="normal", init_scale=0.3)
-    save_gates(model, tmp_path / GATES_FILE)
-    source = Source(checkpoint=tmp_path, base=folder, base_name="tiny")
-    trained, _ = load_gated(source, print)
-    served = load_model(source, torch.device("cpu"))
-    tokens = torch.arange(20)[None]
-    with torch.no_grad():
-        assert torch.allclose(trained(tokens).logits, served(tokens).logits, atol=1e-4)
-    assert not [name for name in served.state_dict() if "so8" in name]
-    assert load_tokenizer(tmp_path, folder).get_vocab()
-
-
-def test_a_folder_with_whole_weights_is_served_as_it_is_and_another_is_refused(folder: Path, tmp_path: Path) -> None:
-    served = load_model(Source(folder, folder, "tiny", has_gates=False), serving_device(force_cpu=True))
-    assert not served.training
-    with pytest.raises(ModelError, match="cannot be loaded as a language model"):
-        load_model(Source(tmp_path, tmp_path, "x", has_gates=False), torch.device("cpu"))
-    with pytest.raises(ModelError, match=r"holds no tokenizer\.json"):
-        load_tokenizer(tmp_path)

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from so8t.data.assistant_text import AssistantText
-from so8t.data.thinking import REFUSING, SafetyLabel
+from so8t.data.safety.decision import Decision, Reading
+from so8t.data.thinking import REFUSING, DomainLabel, SafetyLabel
 from so8t.errors import ConfigError
 from so8t.serve.gate import GATE_VERSION, Gate, GatePolicy, Judged, Parts
 from so8t.serve.messages import fixed_message
@@ -35,14 +36,14 @@ class Told:
     whole: tuple[SafetyLabel, float] = (ALLOW, 0.9)
     alone: tuple[SafetyLabel, float] = (ALLOW, 0.9)
 
-    def decide(self, text: str) -> tuple[SafetyLabel, float]:
-        return self.alone if text == FINAL else self.whole
+    def decide(self, text: str) -> Decision:
+        return Decision(*(self.alone if text == FINAL else self.whole))
 
 
 class Broken:
     """A judge that raises."""
 
-    def decide(self, text: str) -> tuple[SafetyLabel, float]:
+    def decide(self, text: str) -> Decision:
         raise MemoryError(text)
 
 
@@ -52,7 +53,7 @@ class Odd:
     def __init__(self, answer: object) -> None:
         self.answer = answer
 
-    def decide(self, text: str) -> tuple[SafetyLabel, float]:
+    def decide(self, text: str) -> Decision:
         return self.answer
 
 
@@ -110,7 +111,7 @@ def test_an_unsure_allow_is_escalated(confidence: float) -> None:
     assert (result.outcome, result.safety_label, result.safety_confidence) == (
         Outcome.ESCALATED,
         ESCALATION,
-        confidence,
+        round(confidence, 2),
     )
     assert judged(Told((ALLOW, confidence)), allow_confidence=0.0).outcome is Outcome.ANSWERED
 
@@ -133,15 +134,75 @@ def test_a_judge_that_raises_refuses_and_is_counted_whatever_the_others_say() ->
 
 
 @pytest.mark.parametrize(
-    "answer", [None, "ALLOW", ("ALLOW",), ("MAYBE", 0.9), (ALLOW, None), (ALLOW, "much"), (0, 0.9), (True, True)]
+    "answer",
+    [
+        None,
+        "ALLOW",
+        (ALLOW, 0.9),
+        Decision("MAYBE", 0.9),
+        Decision(ALLOW, None),
+        Decision(ALLOW, "much"),
+        Decision(0, 0.9),
+        Decision(ALLOW, 0.9, reading="general"),
+        Decision(ALLOW, 0.9, Reading("cooking", 0.9, 0.9, 0.9)),
+        Decision(ALLOW, 0.9, Reading(DomainLabel.GENERAL, 0.9, math.nan, 0.9)),
+        Decision(ALLOW, 0.9, Reading(DomainLabel.GENERAL, 0.9, 0.9, 1.5)),
+    ],
 )
 def test_what_is_no_decision_refuses(answer: object) -> None:
     assert judged(Odd(answer)).outcome is Outcome.REFUSED
 
 
+@given(shares, shares)
+def test_no_number_tells_more_of_the_thinking_than_two_digits(sure: float, other: float) -> None:
+    """All digits of a judge's number would let whoever has the judge test guesses of what was thought."""
+    reading = Reading(DomainLabel.GENERAL, other, sure, other)
+
+    class Reads(Told):
+        def decide(self, text: str) -> Decision:
+            return Decision(ALLOW, sure, reading)
+
+    result = judged(Reads())
+    assert result.safety_confidence == round(sure, 2)
+    assert result.final_confidence == round(sure, 2)
+    assert result.reading == Reading(DomainLabel.GENERAL, round(other, 1), round(sure, 1), round(other, 1))
+
+
+def test_what_heads_read_is_read_off_thinking_and_final_together_whoever_else_judges() -> None:
+    class Reads(Told):
+        def decide(self, text: str) -> Decision:
+            alone = text == FINAL
+            return Decision(ALLOW, 0.9, Reading(DomainLabel.GENERAL, 0.9, 0.1 if alone else 0.8, 0.5))
+
+    for judges in ([Reads(), Told()], [Told(), Reads()]):
+        assert judged(*judges).reading == Reading(DomainLabel.GENERAL, 0.9, 0.8, 0.5)
+    assert judged(Told()).reading is None
+    assert judged(Reads(), text=TEXT + "x").reading is None
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+@given(label=labels, sure=shares)
+def test_a_question_may_be_answered_only_if_it_is_a_sure_allow(label: SafetyLabel, sure: float, language: str) -> None:
+    declined = Gate([Told(), Told((label, sure))], GatePolicy()).judge_query("How do I handle ice?", language)
+    if label is ALLOW and sure >= 0.7:
+        assert declined is None
+        return
+    assert declined is not None
+    assert declined.outcome is (Outcome.REFUSED if label in REFUSING else Outcome.ESCALATED)
+    assert declined.answer == fixed_message(declined.outcome, language)
+    assert (declined.parts, declined.final_label, declined.reading) == (None, None, None)
+
+
+def test_nobody_judges_a_question_without_judges_and_a_broken_judge_refuses_it() -> None:
+    assert Gate([], GatePolicy()).judge_query("q", "en") is None
+    refused = Gate([Told(), Broken()], GatePolicy()).judge_query("q", "en")
+    assert refused is not None
+    assert (refused.outcome, refused.failed_judgements) == (Outcome.REFUSED, 1)
+
+
 def test_a_judge_that_wants_to_end_the_process_is_let() -> None:
     class Stopping:
-        def decide(self, text: str) -> tuple[SafetyLabel, float]:
+        def decide(self, text: str) -> Decision:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -152,9 +213,9 @@ def test_the_judges_see_all_thinking_with_the_final_and_the_final_alone() -> Non
     seen = []
 
     class Listening(Told):
-        def decide(self, text: str) -> tuple[SafetyLabel, float]:
+        def decide(self, text: str) -> Decision:
             seen.append(text)
-            return ALLOW, 1.0
+            return Decision(ALLOW, 1.0)
 
     judged(Listening())
     assert seen == ["Handling ice.\nCold burns.\ngeneral: household.\nWear gloves.", "Wear gloves."]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from so8t.data.chat import ChatEncoder
 from so8t.data.safety.heads import HeadsJudge, layout_for, rows_of
-from so8t.data.thinking import DomainLabel, SafetyLabel, ThinkingRecord, render_assistant
+from so8t.data.thinking_record import DomainLabel, SafetyLabel, ThinkingRecord
 from so8t.model.head_training import IGNORED
 from so8t.model.heads import SafetyHeads
 
@@ -34,7 +35,9 @@ def test_a_record_is_asked_about_as_request_as_answer_and_as_final(
 ) -> None:
     record = msgspec.convert(make_row(input="水温は5度", safety_label="ESCALATION"), ThinkingRecord)
     rows = rows_of([record], encoder)
-    texts = (f"{record.instruction}\n\n{record.input}", render_assistant(record), record.final)
+    thinking = record.thinking
+    whole = f"{thinking.task}\n{thinking.safety}\n{thinking.policy}\n{record.final}"  # as the gate asks, without tags
+    texts = (f"{record.instruction}\n\n{record.input}", whole, record.final)
     assert [row["input_ids"] for row in rows] == [encoder.plain(text) for text in texts]
     layout = layout_for(64)
     assert {layout.safety[row["safety"]] for row in rows} == {"ESCALATION"}
@@ -73,15 +76,29 @@ def judge_with_bias(model: Any, encoder: ChatEncoder, bias: list[float]) -> Head
 def test_the_most_probable_label_is_the_decision(model: Any, encoder: ChatEncoder, place: int) -> None:
     bias = [0.0] * 4
     bias[place] = 3.0
-    label, confidence = judge_with_bias(model, encoder, bias).decide("配管を守る方法")
-    assert label is list(SafetyLabel)[place]
-    assert confidence == pytest.approx(float(torch.tensor(bias).softmax(0)[place]))
+    decision = judge_with_bias(model, encoder, bias).decide("配管を守る方法")
+    assert decision.label is list(SafetyLabel)[place]
+    assert decision.confidence == pytest.approx(float(torch.tensor(bias).softmax(0)[place]))
 
 
-def test_what_is_no_number_is_refused(model: Any, encoder: ChatEncoder) -> None:
+def test_domain_and_scores_are_read_beside_the_label(model: Any, encoder: ChatEncoder) -> None:
+    judge = judge_with_bias(model, encoder, [3.0, 0.0, 0.0, 0.0])
+    heads = judge._heads
+    with torch.no_grad():
+        for linear, bias in ((heads.domain, [0.0] * 4 + [5.0] + [0.0] * 3), (heads.verifier, [2.0, -1.0])):
+            linear.weight.zero_()
+            linear.bias.copy_(torch.tensor(bias))
+    reading = judge.decide("配管").reading
+    assert reading is not None
+    assert reading.domain is list(DomainLabel)[4]
+    assert reading.domain_confidence == pytest.approx(0.9549, abs=1e-3)
+    assert (reading.plausibility, reading.self_confidence) == pytest.approx((0.8808, 0.2689), abs=1e-4)
+
+
+def test_what_is_no_number_has_no_confidence(model: Any, encoder: ChatEncoder) -> None:
     judge = judge_with_bias(model, encoder, [float("nan"), 0.0, 0.0, 0.0])
-    assert judge.decide("配管") == (SafetyLabel.REFUSE, 0.0)
+    assert math.isnan(judge.decide("配管").confidence)
 
 
-def test_a_text_without_tokens_is_refused(model: Any, encoder: ChatEncoder) -> None:
-    assert judge_with_bias(model, encoder, [9.0, 0.0, 0.0, 0.0]).decide("") == (SafetyLabel.REFUSE, 0.0)
+def test_a_text_without_tokens_has_no_confidence(model: Any, encoder: ChatEncoder) -> None:
+    assert math.isnan(judge_with_bias(model, encoder, [9.0, 0.0, 0.0, 0.0]).decide("").confidence)
