@@ -4,7 +4,6 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
 from typing import IO
 
 import msgspec
@@ -44,9 +43,21 @@ def write_csv(rows: Rows, columns: Iterable[str], out: IO[bytes]) -> None:
     names = list(columns)
     if not _write_rows(rows, names, out):
         # Rare, and seldom late: a run that records more than the fixed names is looked through once for all of them.
-        decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-        names = [*dict.fromkeys(chain(names, *(decode(payload) for payload in rows.payloads())))]
-        _write_rows(rows, names, out)
+        _write_rows(rows, _widened(rows, names), out)
+
+
+def _widened(rows: Rows, names: Sequence[str]) -> list[str]:
+    """The names, and after them those that rows have besides, in the order in which they appeared."""
+    wide = list(names)
+    cells_of = _cells_decoder(wide)
+    for payload in rows.payloads():
+        try:
+            cells_of(payload)
+        except msgspec.DecodeError:
+            row = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
+            wide += [name for name in row if name not in wide]
+            cells_of = _cells_decoder(wide)
+    return wide
 
 
 def _write_rows(rows: Rows, names: Sequence[str], out: IO[bytes]) -> bool:
@@ -61,7 +72,7 @@ def _write_rows(rows: Rows, names: Sequence[str], out: IO[bytes]) -> bool:
         except msgspec.DecodeError:
             return False
         line = b",".join(cells)
-        if line.count(b'"') == 2 and b"nfinity" not in line:  # the timestamp is the only text
+        if line.count(b'"') <= 2 and b"nfinity" not in line:  # the timestamp is the only text, if there is one
             out.write(line.replace(b'"', b"") + b"\n")
         else:
             out.write(_csv_line(_cell(cell) for cell in cells))
@@ -69,13 +80,18 @@ def _write_rows(rows: Rows, names: Sequence[str], out: IO[bytes]) -> bool:
 
 
 def _cells_decoder(names: Sequence[str]) -> Callable[[bytes], Sequence[msgspec.Raw]]:
-    """What gives a row's values as they stand in the journal, in the order of `names`, empty where there is none."""
-    missing = msgspec.Raw(b"")
+    """What gives a row's values as they stand in the journal, in the order of `names`, empty where there is none.
+
+    It raises msgspec.DecodeError for a row with a name that is not among them.
+    """
+    missing, known = msgspec.Raw(b""), set(names)
     if any(_ESCAPED.search(name) for name in names):  # msgspec takes no such field names
         decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
         def cells(payload: bytes) -> Sequence[msgspec.Raw]:
             row = decode(payload)
+            if not row.keys() <= known:
+                raise msgspec.ValidationError("a name that is not among these")
             return [row.get(name, missing) for name in names]
 
         return cells

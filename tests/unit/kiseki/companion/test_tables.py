@@ -1,5 +1,6 @@
 """JSON and CSV hold the rows that count, byte for byte or cell for cell."""
 
+import csv
 import io
 import sys
 from collections.abc import Callable
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kiseki import TrainingMetricsRecorder
 from kiseki.companion.tables import TRAINING_COLUMNS, write_csv, write_json
@@ -103,6 +106,23 @@ def test_names_that_a_spreadsheet_would_take_for_a_formula_are_disarmed_and_numb
     assert row['a,b"c'] == "3.0"
     assert row["loss"] == "-0.5"
     assert ",=cmd" not in header
+
+
+@settings(max_examples=20)
+@given(rows=st.lists(st.dictionaries(st.sampled_from(["a", "b", 'say "c"', "back\\slash", "日本"]), st.integers(0, 9))))
+def test_whichever_names_appear_whenever_every_value_has_its_cell(
+    rows: list[dict[str, int]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with record(tmp_path_factory.mktemp("run")) as recorder:
+        for step, row in enumerate(rows, start=1):
+            recorder.record_step(step, 0.1, 0.5, 0.1, **row)
+    appeared = [*dict.fromkeys(name for row in rows for name in row)]
+    with recorder.folder.training_csv.open(encoding="utf-8", newline="") as table:
+        cells = list(csv.DictReader(table))
+    assert all(tuple(row)[len(TRAINING_COLUMNS) :] == tuple(appeared) for row in cells)
+    assert [{name: row[name] for name in appeared if row[name]} for row in cells] == [
+        {name: str(value) for name, value in row.items()} for row in rows
+    ]
 
 
 def test_views_made_again_after_deletion_are_the_same_bytes(tmp_path: Path) -> None:
