@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from kiseki.cli.progress import Progress
 from kiseki.cli.run_argument import run_argument, run_folder
 from kiseki.errors import UsageError
 
@@ -36,5 +37,5 @@ def export(run: Path, target: str, overwrite: bool, file: Path) -> None:
         )
     if file.exists() and not overwrite:
         raise UsageError(f"{file}: it stands there already; add --overwrite to replace it, or name another")
-    write_events(history, file)
+    write_events(history, file, Progress("exporting / 書き出し中"))
     click.echo(file.as_posix())

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kiseki.cli.progress import Progress
+
 if TYPE_CHECKING:
     from kiseki.importers.trainer_state import Imported
 
@@ -27,7 +29,8 @@ def import_(source: Path, run: Path, model_name: str, lang: str) -> None:
     """
     from kiseki.importers.trainer_state import import_trainer_state
 
-    imported = import_trainer_state(source, run, model_name=model_name, language=lang)
+    progress = Progress("importing / 取り込み中")
+    imported = import_trainer_state(source, run, model_name=model_name, language=lang, progress=progress)
     for line in _told(imported):
         click.echo(line)
     for warning in imported.warnings:
@@ -36,7 +39,7 @@ def import_(source: Path, run: Path, model_name: str, lang: str) -> None:
 
 
 def _told(imported: "Imported") -> list[str]:
-    counts, history = imported.counts, imported.history
+    counts = imported.counts
     return [
         f"read:    {counts['records']} records in {_plain(imported.name)}, {imported.bytes} bytes, "
         f"sha256 {imported.sha256}",
@@ -44,7 +47,7 @@ def _told(imported: "Imported") -> list[str]:
         f"taken:   {counts['rows']} training rows, {counts['evaluations']} evaluations, "
         f"{counts['summaries']} summaries, {counts['joined']} joined to a line of their step; "
         f"{counts['not_taken']} not taken",
-        f"written: {len(history.rows)} training rows and {len(history.evaluations)} evaluations that count, "
+        f"written: {imported.rows} training rows and {imported.evaluations} evaluations that count, "
         f"by reading the record back",
     ]
 

@@ -7,7 +7,7 @@ other. The format holds single precision; the JSON and CSV of the run hold what 
 import heapq
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,8 @@ from kiseki.history import History, JsonObject, Rows, number
 from kiseki.vocabulary import BOOKKEEPING
 
 _AT_ONCE = 4096
+_UINT64 = (1 << 64) - 1
+"""Protocol buffers write a negative int64 as its two's complement."""
 
 # Fields of the protocol buffers Event, Summary and Summary.Value: number << 3 | wire type.
 _WALL_TIME, _STEP, _FILE_VERSION, _SUMMARY = b"\x09", b"\x10", b"\x1a", b"\x2a"
@@ -33,7 +35,7 @@ def events_name(history: History) -> str:
     return f"events.out.tfevents.{int(_seconds(history.attempts[0].started, 0.0))}.{run}"
 
 
-def write_events(history: History, path: Path) -> None:
+def write_events(history: History, path: Path, progress: Callable[[int, int], None] = lambda done, whole: None) -> None:
     """Write the training rows and evaluations that count as one event file.
 
     NaN and infinities stay what they are. A finite number beyond single precision (3.4e38) becomes infinite.
@@ -41,14 +43,18 @@ def write_events(history: History, path: Path) -> None:
     Args:
         history: the record.
         path: the file; one that stands there is replaced, whole.
+        progress: told how many rows and evaluations were written, of how many.
 
     Raises:
         OSError: it cannot be written.
     """
     events = _events(history)
+    done, whole = 0, len(history.rows) + len(history.evaluations)
     with replacing(path) as out:
         while some := list(islice(events, _AT_ONCE)):
             out.write(framed(some))
+            done += len(some)
+            progress(min(done, whole), whole)
 
 
 def _events(history: History) -> Iterator[bytes]:
@@ -58,10 +64,11 @@ def _events(history: History) -> Iterator[bytes]:
     before = started
     # an evaluation comes after the training row of its step, as it did while training
     for step, row in heapq.merge(_stepped(history.rows), _stepped(history.evaluations), key=lambda pair: pair[0]):
-        before = _seconds(row.get("timestamp"), before)
+        if "timestamp" in row:  # rows of an imported run have none
+            before = _seconds(row["timestamp"], before)
         summary = b"".join(_values(row, fields))
         if summary:
-            yield _WALL_TIME + struct.pack("<d", before) + _STEP + _varint(step) + _SUMMARY + _sized(summary)
+            yield _WALL_TIME + struct.pack("<d", before) + _STEP + _varint(step & _UINT64) + _SUMMARY + _sized(summary)
 
 
 def _stepped(rows: Rows) -> Iterator[tuple[int, JsonObject]]:
@@ -70,15 +77,19 @@ def _stepped(rows: Rows) -> Iterator[tuple[int, JsonObject]]:
 
 def _values(row: JsonObject, fields: dict[str, bytes]) -> Iterator[bytes]:
     for name, recorded in row.items():
-        value = None if name in BOOKKEEPING else number(recorded)
-        if value is not None:
-            if name not in fields:
-                fields[name] = _before_value(name)
-            yield fields[name] + _single(value)
+        before = fields.get(name)
+        if before is None:
+            before = fields[name] = _before_value(name)
+        if before:
+            value = recorded if type(recorded) is float else number(recorded)
+            if value is not None:
+                yield before + _single(value)
 
 
 def _before_value(name: str) -> bytes:
-    """Everything of a Summary.Value but its number."""
+    """Everything of a Summary.Value but its number; nothing for what is no metric."""
+    if name in BOOKKEEPING:
+        return b""
     group, tag = ("eval", name[len("eval_") :]) if name.startswith("eval_") else ("train", name)
     start = _TAG + _sized(f"{group}/{tag}".encode("utf-8", "replace")) + _SIMPLE_VALUE
     return _VALUE + _varint(len(start) + 4) + start
@@ -96,6 +107,8 @@ def _sized(content: bytes) -> bytes:
 
 
 def _varint(value: int) -> bytes:
+    if value <= 0x7F:
+        return value.to_bytes(1, "little")
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

@@ -9,7 +9,8 @@ from typing import Any
 
 from kiseki.importers.branches import shared_records
 from kiseki.importers.json_stream import SourceError, Unread, read_pieces
-from kiseki.record.row import Refused, whole_step
+from kiseki.importers.numbers import step_of_record, whole
+from kiseki.importers.progress import Progress, part, untold
 
 STATE_FILE = "trainer_state.json"
 _CHECKPOINT = re.compile(r"checkpoint-(\d{1,18})")
@@ -25,7 +26,8 @@ class State:
         bytes: length of the file.
         sha256: digest of it.
         settings: the state's other members.
-        records: the items of `log_history`.
+        records: the items of `log_history`; who makes lines of them may take them out.
+        count: how many they were.
         last_step: the optimizer step it had reached: `global_step`, or the last that was logged in a damaged file.
         unread: where reading had to stop, None when the file is whole.
         transformers_version: from the `config.json` beside it, None when that does not say.
@@ -36,6 +38,7 @@ class State:
     sha256: str
     settings: dict[str, Any]
     records: list[Any]
+    count: int
     last_step: int
     unread: Unread | None
     transformers_version: str | None
@@ -51,7 +54,7 @@ def find_states(source: Path) -> list[tuple[str, Path]]:
         SourceError: there is none.
     """
     if source.is_file():
-        return [(_printable(source.name), source)]
+        return [(printable(source.name), source)]
     if not source.exists():
         raise SourceError(f"{source}: there is no such file or folder; name a {STATE_FILE} or an output folder")
     if not source.is_dir():
@@ -75,8 +78,12 @@ def find_states(source: Path) -> list[tuple[str, Path]]:
     return states
 
 
-def read_states(found: Sequence[tuple[str, Path]]) -> tuple[list[State], dict[str, str]]:
+def read_states(found: Sequence[tuple[str, Path]], progress: Progress = untold) -> tuple[list[State], dict[str, str]]:
     """Read them all.
+
+    Args:
+        found: names and paths, as `find_states` gives them.
+        progress: told how far reading is.
 
     Returns:
         Those that could be read, and for each other one, by name, why not.
@@ -87,9 +94,9 @@ def read_states(found: Sequence[tuple[str, Path]]) -> tuple[list[State], dict[st
     states: list[State] = []
     failed: dict[str, str] = {}
     last_error: SourceError | None = None
-    for name, path in found:
+    for index, (name, path) in enumerate(found):
         try:
-            state = read_state(name, path)
+            state = read_state(name, path, part(progress, 100 * index // len(found), 100 * (index + 1) // len(found)))
         except SourceError as error:
             failed[name] = str(error).removeprefix(f"{path}: ")
             last_error = error
@@ -103,13 +110,18 @@ def read_states(found: Sequence[tuple[str, Path]]) -> tuple[list[State], dict[st
     return states, failed
 
 
-def read_state(name: str, path: Path) -> State:
+def read_state(name: str, path: Path, progress: Progress = untold) -> State:
     """Read one file.
+
+    Args:
+        name: as the record names it.
+        path: the file.
+        progress: told how far reading is.
 
     Raises:
         SourceError: it is no Trainer's state, or holds no record.
     """
-    pieces = read_pieces(path, "log_history")
+    pieces = read_pieces(path, "log_history", progress)
     stopped = f"; reading stopped at byte {pieces.unread.byte}: {pieces.unread.why}" if pieces.unread else ""
     if pieces.items is None:
         raise SourceError(f"{path}: there is no list `log_history` in it, which a {STATE_FILE} has{stopped}")
@@ -117,7 +129,7 @@ def read_state(name: str, path: Path) -> State:
         raise SourceError(
             f"{path}: `log_history` holds no record: nothing had been logged when it was written{stopped}"
         )
-    steps = [step for step in map(step_of_record, pieces.items) if step is not None]
+    steps = (step for step in map(step_of_record, pieces.items) if step is not None)
     # A damaged file may have lost the records up to the step it names: another checkpoint can go further than it.
     reached = None if pieces.unread else whole(pieces.fields.get("global_step"))
     return State(
@@ -126,35 +138,19 @@ def read_state(name: str, path: Path) -> State:
         sha256=pieces.sha256,
         settings=pieces.fields,
         records=pieces.items,
-        last_step=max([*steps, *([] if reached is None else [reached])], default=0),
+        count=len(pieces.items),
+        last_step=max(max(steps, default=0), reached or 0),
         unread=pieces.unread,
         transformers_version=_transformers_version(path) if path.name == STATE_FILE else None,
     )
 
 
-def step_of_record(record: object) -> int | None:
-    """The optimizer step of a record, None when it has none.
-
-    Example:
-        >>> step_of_record({"step": 10, "loss": 1.0}), step_of_record({"step": "x"}), step_of_record([])
-        (10, None, None)
-    """
-    return whole(record.get("step")) if isinstance(record, dict) else None
-
-
-def whole(value: object) -> int | None:
-    """A whole number from 0 to 2**53, None when it is none."""
-    if value is None or isinstance(value, bool):
-        return None
-    try:
-        return whole_step(value)
-    except Refused:
-        return None
-
-
 def _transformers_version(state: Path) -> str | None:
+    path = state.with_name("config.json")
+    if not path.is_file():  # to open a pipe is to wait for it
+        return None
     try:
-        with state.with_name("config.json").open("rb") as file:
+        with path.open("rb") as file:
             config = json.loads(file.read(_CONFIG_BYTES))
     except (OSError, ValueError, RecursionError):
         return None
@@ -162,5 +158,11 @@ def _transformers_version(state: Path) -> str | None:
     return version if isinstance(version, str) and re.fullmatch(r"[0-9A-Za-z.+-]{1,40}", version) else None
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
+    """A file's name as UTF-8 can hold it: bytes that are none are shown as escapes.
+
+    Example:
+        >>> print(printable("a\\udcffb"))
+        a\\udcffb
+    """
     return name.encode("utf-8", "backslashreplace").decode()

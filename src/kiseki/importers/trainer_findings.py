@@ -3,7 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from kiseki.importers.trainer_files import State, whole
+from kiseki.importers.numbers import whole
+from kiseki.importers.trainer_files import State
 from kiseki.importers.trainer_log import Log
 from kiseki.record.line import EVAL, ROW
 
@@ -42,7 +43,7 @@ def _cut_short(state: State) -> str:
         return ""
     return (
         f"{state.name} is damaged: reading stopped at byte {state.unread.byte} of {state.bytes} ({state.unread.why}); "
-        f"records read before it: {len(state.records)}; what came after is lost"
+        f"records read before it: {state.count}; what came after is lost"
     )
 
 

@@ -14,20 +14,24 @@ Records of one step that do not contradict each other are one line: dictionaries
 not contradict, so that the line that counts, the later one, has all that is known of its step.
 """
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from kiseki.importers.lines import Fields, Line
+from kiseki.importers.numbers import number, whole
 from kiseki.record.line import EVAL, ROW
-from kiseki.record.row import Refused, admit, clean_name, whole_step
+from kiseki.record.row import Refused, admit, clean_name
 from kiseki.vocabulary import RESERVED
 
 WINDOW = "window_steps"
+
+_KINDS_OF_RECORD = 1024
+"""Sets of names that are remembered; a log has a handful."""
+
 _SUMMARY_NAMES = frozenset(("train_runtime", "train_loss", "total_flos"))
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-_NON_FINITE = frozenset(("nan", "inf", "infinity"))
+_ONLY_FLOATS = frozenset((float,))
 
 
 @dataclass(slots=True)
@@ -79,41 +83,63 @@ def read_log(records: Iterable[object]) -> Log:
         >>> log.not_taken
         {'it has no step': 1}
     """
-    log = Log()
-    latest: dict[str, dict[int, Line]] = {ROW: {}, EVAL: {}}
+    reading = _Reading()
     for record in records:
+        reading.take(record)
+    _add_windows(reading.log.lines)
+    return reading.log
+
+
+class _Reading:
+    """Takes in the records one after another.
+
+    Attributes:
+        log: what they were so far.
+    """
+
+    def __init__(self) -> None:
+        self.log = Log()
+        self._latest: dict[str, dict[int, Line]] = {ROW: {}, EVAL: {}}
+        self._names = lru_cache(_KINDS_OF_RECORD)(_understood)
+
+    def take(self, record: object) -> None:
+        """The next record."""
         try:
-            _take(record, log, latest)
+            self._take(record)
         except Refused as reason:
             why = str(reason)
-            log.not_taken[why] = log.not_taken.get(why, 0) + 1
-    _add_windows(log.lines)
-    return log
+            self.log.not_taken[why] = self.log.not_taken.get(why, 0) + 1
+
+    def _take(self, record: object) -> None:
+        if not isinstance(record, dict):
+            raise Refused("it is no JSON object")
+        names = self._names(tuple(record))
+        given = record.get("step")
+        fields = _admitted(record, names, given, self.log.refusals)
+        if len(fields) <= ("epoch" in fields):
+            raise Refused("it holds no number that was measured")
+        step = _step(given, fields, self.log)
+        if names.kind is None:
+            self.log.summaries.append((step, fields))
+        else:
+            self._take_line(names.kind, step, fields)
+
+    def _take_line(self, kind: str, step: int, fields: Fields) -> None:
+        latest = self._latest[kind]
+        line = latest.get(step)
+        if line is not None and not _contradicts(line.fields, fields):
+            line.fields.update(fields)
+            self.log.joined += 1
+            return
+        latest[step] = new = Line(kind, step, {**line.fields, **fields} if line else fields)
+        self.log.lines.append(new)
 
 
-def _take(record: object, log: Log, latest: dict[str, dict[int, Line]]) -> None:
-    if not isinstance(record, dict):
-        raise Refused("it is no JSON object")
-    given = record.get("step")
-    fields = _admitted(record, given, log.refusals)
-    if not fields.keys() - {"epoch"}:
-        raise Refused("it holds no number that was measured")
-    step = _step(given, fields, log)
-    kind = kind_of(record)
-    if kind is None:
-        log.summaries.append((step, fields))
-        return
-    line = latest[kind].get(step)
-    if line is not None and not _contradicts(line.fields, fields):
-        line.fields.update(fields)
-        log.joined += 1
-        return
-    latest[kind][step] = new = Line(kind, step, {**line.fields, **fields} if line else fields)
-    log.lines.append(new)
-
-
-def kind_of(record: Mapping[str, Any]) -> str | None:
+def kind_of(record: Collection[str]) -> str | None:
     """`row`, `eval`, or None for the summary of a `train()` call.
+
+    Args:
+        record: its names.
 
     Example:
         >>> [kind_of(record) for record in ({"loss": 1}, {"eval_a_loss": 1}, {"train_loss": 1}, {"reward": 1})]
@@ -126,52 +152,65 @@ def kind_of(record: Mapping[str, Any]) -> str | None:
     return ROW if _SUMMARY_NAMES.isdisjoint(record) else None
 
 
-def _is_an_evaluations(name: str, record: Mapping[str, Any]) -> bool:
+def _is_an_evaluations(name: str, record: Collection[str]) -> bool:
     prefix = name.removesuffix("_runtime")
     return prefix not in (name, "train") and f"{prefix}_samples_per_second" in record
 
 
 def _step(given: object, fields: Fields, log: Log) -> int:
-    if given is None:
+    step = whole(number(given))
+    if step is None:
         log.without_step.append(fields)
-        raise Refused("it has no step")
-    try:
-        return whole_step(_number(given))
-    except Refused:
-        log.without_step.append(fields)
-        raise Refused("its step is no whole number from 0 to 2**53") from None
+        raise Refused("it has no step" if given is None else "its step is no whole number from 0 to 2**53")
+    return step
 
 
-def _admitted(record: Mapping[str, Any], step: object, refusals: dict[str, Refusal]) -> Fields:
-    def refuse(name: str, reason: Refused) -> None:
-        printable = name.encode("utf-8", "backslashreplace").decode()
-        refusals.setdefault(printable, Refusal(step, str(reason))).count += 1
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What the names of a record say.
 
-    named: dict[str, Any] = {}
-    for name, value in record.items():
+    Attributes:
+        kind: as `kind_of` has it.
+        taken: pairs of a name and what the record calls it.
+        refused: pairs of a name and the reason.
+    """
+
+    kind: str | None
+    taken: tuple[tuple[str, str], ...]
+    refused: tuple[tuple[str, Refused], ...]
+
+
+def _understood(names: tuple[str, ...]) -> _Names:
+    taken: dict[str, str] = {}
+    refused: list[tuple[str, Refused]] = []
+    for name in names:
         if name == "step":
             continue
         try:
             cleaned = clean_name(name)
             if cleaned in RESERVED:
                 raise Refused("the record writes this key itself")
-            if cleaned in named:
+            if cleaned in taken:
                 raise Refused("another name is the same once it is normalised (NFC)")
         except Refused as reason:
-            refuse(name, reason)
+            refused.append((name, reason))
         else:
-            named[cleaned] = _number(value)
-    return admit(named, refuse)
+            taken[cleaned] = name
+    return _Names(kind_of(names), tuple((name, cleaned) for cleaned, name in taken.items()), tuple(refused))
 
 
-def _number(value: object) -> object:
-    """Numbers that somebody wrote as text are numbers; all else is left to be judged."""
-    if isinstance(value, str):
-        if _NUMBER.fullmatch(value):
-            return int(value) if value.lstrip("+-").isdigit() and len(value) < 4000 else float(value)
-        if value.lower().lstrip("+-") in _NON_FINITE:
-            return float(value)
-    return value
+def _admitted(record: Mapping[str, Any], names: _Names, step: object, refusals: dict[str, Refusal]) -> Fields:
+    named: Fields = {cleaned: record[name] for name, cleaned in names.taken}
+    if not names.refused and _ONLY_FLOATS.issuperset(map(type, named.values())):
+        return named  # as it is with nearly every record
+
+    def refuse(name: str, reason: Refused) -> None:
+        printable = name.encode("utf-8", "backslashreplace").decode()
+        refusals.setdefault(printable, Refusal(step, str(reason))).count += 1
+
+    for name, reason in names.refused:
+        refuse(name, reason)
+    return admit({name: number(value) for name, value in named.items()}, refuse)
 
 
 def _contradicts(before: Fields, after: Fields) -> bool:

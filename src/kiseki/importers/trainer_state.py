@@ -5,55 +5,60 @@ What the source does not say stays unknown: when rows were logged, how long trai
 file, and that nothing sealed this history while it was made.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path, PureWindowsPath
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
-from kiseki.history import History
+from kiseki.history import History, read_history
 from kiseki.importers.branches import Branching, arrange, parting_step
 from kiseki.importers.json_stream import SourceError
-from kiseki.importers.trainer_files import State, find_states, read_states, step_of_record, whole
+from kiseki.importers.lines import Line, let_go
+from kiseki.importers.numbers import step_of_record, whole
+from kiseki.importers.progress import Progress, part, untold, watched
+from kiseki.importers.trainer_files import State, find_states, read_states
 from kiseki.importers.trainer_findings import findings, status
 from kiseki.importers.trainer_log import Log, read_log
+from kiseki.importers.trainer_origin import UNKNOWN, origin
 from kiseki.importers.writing import ImportedAttempt, ImportedRun, require_room, write_run
 from kiseki.record.clock import Clock, SystemClock
 from kiseki.record.line import EVAL, ROW
-
-UNKNOWN = "unknown"
+from kiseki.run_folder import RunFolder
 
 _NOTES_OF_A_KIND = 1000
-_SETTINGS = (
-    "max_steps", "num_train_epochs", "train_batch_size", "logging_steps", "eval_steps", "save_steps",
-    "num_input_tokens_seen", "total_flos", "best_metric", "best_global_step", "is_hyper_param_search",
-)  # fmt: skip
-_TOLD = frozenset(
-    (*_SETTINGS, "epoch", "global_step", "best_model_checkpoint", "is_local_process_zero", "is_world_process_zero")
-)
-_LISTED = 20
 _CONTAINED = "all its records are in the file that counts"
 _EARLIER = "an earlier attempt"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Imported:
     """What an import did.
 
     Attributes:
-        history: the record, read back.
+        folder: the run.
+        rows, evaluations: how many count, by reading the record back.
         name, bytes, sha256: the file that counts.
         counts: what became of its records; `records` is the sum of all others.
         other_files: what became of every further file, by name.
         warnings: what a reader of the record should know; they stand in it as notes.
     """
 
-    history: History
+    folder: RunFolder
+    rows: int
+    evaluations: int
     name: str
     bytes: int
     sha256: str
     counts: Mapping[str, int]
     other_files: Mapping[str, str]
     warnings: Sequence[str]
+
+    @cached_property
+    def history(self) -> History:
+        """The record, read when it is first asked for."""
+        return read_history(self.folder)
 
 
 def import_trainer_state(
@@ -63,6 +68,7 @@ def import_trainer_state(
     model_name: str = UNKNOWN,
     language: str = "en",
     clock: Clock | None = None,
+    progress: Progress = untold,
 ) -> Imported:
     """Import a run.
 
@@ -72,6 +78,7 @@ def import_trainer_state(
         model_name: as reports name the model; the source does not say it.
         language: `ja` or `en`, of curves and reports.
         clock: says when the import takes place.
+        progress: told how far it is.
 
     Returns:
         What was done. The same source at the same told time gives the same journal, byte for byte.
@@ -91,18 +98,22 @@ def import_trainer_state(
     """
     require_room(root)
     found = find_states(source)
-    states, failed = read_states(found)
+    states, failed = read_states(found, part(progress, 0, 5))
     arranged = arrange([state.records for state in states], [state.last_step for state in states])
     _refuse_strangers(source, states, arranged)
     main = states[arranged.main]
-    log = read_log(main.records)
+    earlier, resume_step = _earlier_attempts(states, arranged)
+    for state in states:
+        if state is not main:  # its records have been looked at; those of a long run are hundreds of megabytes
+            state.records.clear()
+    log = read_log(watched(let_go(main.records), main.count, part(progress, 5, 15)))
     _require_something(source, log)
     others = _other_files(states, arranged, failed)
     warnings = [*findings(main, log), *_findings_of_others(others)]
     counts = _counts(main, log)
     last = ImportedAttempt(
-        imported={**_origin(main), **({"other_files": others} if others else {})},
-        lines=log.lines,
+        imported={**origin(main), **({"other_files": others} if others else {})},
+        lines=_beyond(resume_step, watched(let_go(log.lines), len(log.lines), part(progress, 15, 35))),
         notes=[
             *_notes(log),
             {"kind": "import", **counts, "not_taken_why": log.not_taken},
@@ -110,38 +121,42 @@ def import_trainer_state(
         ],
         status=status(main, log),
         last_step=main.last_step,
+        resume_step=resume_step,
     )
     run = ImportedRun(
         run_id=f"imported-{main.sha256[:16]}",
-        attempts=_with_earlier_attempts(last, states, arranged),
+        attempts=[*earlier, last],
         max_steps=whole(main.settings.get("max_steps")) or None,
     )
-    history = write_run(root, run, model_name=model_name, language=language, clock=clock or SystemClock())
-    return Imported(history, main.name, main.bytes, main.sha256, counts, others, warnings)
+    read_back = write_run(
+        root,
+        run,
+        model_name=model_name,
+        language=language,
+        clock=clock or SystemClock(),
+        progress=part(progress, 35, 100),
+    )
+    return Imported(RunFolder(root), *read_back, main.name, main.bytes, main.sha256, counts, others, warnings)
 
 
-def _with_earlier_attempts(
-    last: ImportedAttempt, states: Sequence[State], arranged: Branching
-) -> list[ImportedAttempt]:
-    """Every log that parts from the main one is an attempt that the next one goes on from where they part."""
+def _earlier_attempts(states: Sequence[State], arranged: Branching) -> tuple[list[ImportedAttempt], int | None]:
+    """Every log that parts from the main one is an attempt that the next one goes on from where they part.
+
+    Returns:
+        Those attempts, and the step from which the main log goes on after the last of them.
+    """
     attempts: list[ImportedAttempt] = []
-    before: State | None = None
-    shared = 0
-    for index, shared_with_main in (
-        *((branch.index, branch.shared) for branch in arranged.branches),
-        (arranged.main, 0),
-    ):
-        state = states[index]
-        attempt = last
-        if index != arranged.main:
-            lines = read_log(state.records).lines
-            attempt = ImportedAttempt(_origin(state), lines, (), UNKNOWN, state.last_step)
-        if before is not None:
-            step = _parting_step(before, state, shared)
-            attempt = replace(attempt, resume_step=step, lines=[line for line in attempt.lines if line.step > step])
-        attempts.append(attempt)
-        before, shared = state, shared_with_main
-    return attempts
+    resume_step: int | None = None
+    order = [*(states[branch.index] for branch in arranged.branches), states[arranged.main]]
+    for branch, (state, following) in zip(arranged.branches, pairwise(order), strict=True):
+        lines = _beyond(resume_step, read_log(state.records).lines)
+        attempts.append(ImportedAttempt(origin(state), lines, (), UNKNOWN, state.last_step, resume_step))
+        resume_step = _parting_step(state, following, branch.shared)
+    return attempts, resume_step
+
+
+def _beyond(resume_step: int | None, lines: Iterable[Line]) -> Iterator[Line]:
+    return (line for line in lines if resume_step is None or line.step > resume_step)
 
 
 def _parting_step(one: State, other: State, shared: int) -> int:
@@ -188,36 +203,10 @@ def _findings_of_others(others: Mapping[str, str]) -> list[str]:
     return found
 
 
-def _origin(state: State) -> dict[str, Any]:
-    """What the `open` line says of the source: nothing that only its owner may see."""
-    settings = state.settings
-    best = settings.get("best_model_checkpoint")
-    left_out = sorted(name for name, value in settings.items() if name not in _TOLD and value not in (None, {}, []))
-    left_out = [name[:100] for name in left_out[:_LISTED] if name.isprintable()]
-    return {
-        "from": state.name,
-        "format": "Hugging Face Trainer, trainer_state.json",
-        "bytes": state.bytes,
-        "sha256": state.sha256,
-        "records": len(state.records),
-        "sealed_while_training": False,
-        "times": UNKNOWN,
-        "loss_reduction": UNKNOWN,
-        "window_steps": "from the differences of steps",
-        "transformers_version": state.transformers_version or UNKNOWN,
-        "settings": {
-            **{name: settings[name] for name in _SETTINGS if isinstance(settings.get(name), bool | int | float)},
-            # a path, of which only the folder's own name says nothing about its owner
-            **({"best_model_checkpoint": PureWindowsPath(best).name} if isinstance(best, str) else {}),
-        },
-        **({"members_not_taken": left_out} if left_out else {}),
-    }
-
-
 def _counts(state: State, log: Log) -> dict[str, int]:
     """`records` is the sum of the others."""
     return {
-        "records": len(state.records),
+        "records": state.count,
         "rows": log.count(ROW),
         "evaluations": log.count(EVAL),
         "summaries": len(log.summaries),

@@ -7,20 +7,22 @@ substitute. The `open` line's own timestamp is the time of the import, and its `
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from kiseki.companion.views import refresh_views
 from kiseki.errors import RunFolderError
 from kiseki.filesystem import TEMPORARY_SUFFIX, sync_folder
-from kiseki.history import History, read_history
+from kiseki.history import read_history
 from kiseki.importers.lines import Line
+from kiseki.importers.progress import Progress, untold
 from kiseki.record.attempt import Intent, begin
 from kiseki.record.clock import Clock, TimestampWriter
 from kiseki.record.journal import Journal, NoJournal
@@ -28,6 +30,9 @@ from kiseki.record.line import CLOSE, EVAL, NOTE, ROW
 from kiseki.record.row import encode_row
 from kiseki.recorder import canonical_note
 from kiseki.run_folder import RunFolder
+
+_Steps = dict[str, "array[int]"]
+"""Steps that were given and count, by kind of line; int objects of a million steps would hold memory of the lines."""
 
 _FIRST = {"row": ("epoch", "loss", "learning_rate"), "eval": ("epoch",)}
 
@@ -38,7 +43,7 @@ class ImportedAttempt:
 
     Attributes:
         imported: what the `open` line says of the source; for everyone to see.
-        lines: rows and evaluations in the order of the source.
+        lines: rows and evaluations in the order of the source; taken once, so that each can be let go once written.
         notes: what is worth keeping beside them; each has a `kind`.
         status: how it ended, `unknown` where the source does not say.
         last_step: the optimizer step it reached.
@@ -46,7 +51,7 @@ class ImportedAttempt:
     """
 
     imported: Mapping[str, Any]
-    lines: Sequence[Line]
+    lines: Iterable[Line]
     notes: Sequence[Mapping[str, Any]]
     status: str
     last_step: int
@@ -80,7 +85,16 @@ def require_room(root: Path) -> None:
         raise RunFolderError(f"{root}: something stands in this folder already; name a new or an empty one")
 
 
-def write_run(root: Path, run: ImportedRun, *, model_name: str, language: str, clock: Clock) -> History:
+class ReadBack(NamedTuple):
+    """What an imported run holds, by reading it back: rows and evaluations that count."""
+
+    rows: int
+    evaluations: int
+
+
+def write_run(
+    root: Path, run: ImportedRun, *, model_name: str, language: str, clock: Clock, progress: Progress = untold
+) -> ReadBack:
     """Write journal, JSON, CSV and PNG of an imported run.
 
     Args:
@@ -89,9 +103,7 @@ def write_run(root: Path, run: ImportedRun, *, model_name: str, language: str, c
         model_name: as reports name the model.
         language: language of the curves and, unless told otherwise, of reports.
         clock: says when the import takes place.
-
-    Returns:
-        The record, read back from the journal.
+        progress: told when the journal is written, when it is read back, and when all is done.
 
     Raises:
         RunFolderError: the folder is not empty or cannot be written; nothing is left in it then.
@@ -99,6 +111,7 @@ def write_run(root: Path, run: ImportedRun, *, model_name: str, language: str, c
     require_room(root)
     printable = model_name.encode("utf-8", "backslashreplace").decode()
     with _taking_the_place_of(root) as folder:
+        given: _Steps = {ROW: array("q"), EVAL: array("q")}
         for attempt in run.attempts:
             public = {
                 "language": language,
@@ -108,13 +121,18 @@ def write_run(root: Path, run: ImportedRun, *, model_name: str, language: str, c
             }
             intent = Intent(printable, public, resume_step=attempt.resume_step, run_id=run.run_id)
             begun = begin(folder, intent, clock, version("kiseki"))
+            if attempt.resume_step is not None:
+                given = {kind: _up_to(attempt.resume_step, steps) for kind, steps in given.items()}
             try:
-                _write_attempt(_Writer(begun.journal, begun.number, clock), attempt)
+                _write_attempt(_Writer(begun.journal, begun.number, clock), attempt, given)
             finally:
                 begun.journal.close()
-        _require_what_was_given(read_history(folder), run)
+        progress(0, 100)
+        read_back = _read_back(folder, given)
+        progress(20, 100)
         refresh_views(folder)
-    return read_history(RunFolder(root))
+    progress(100, 100)
+    return read_back
 
 
 class _Writer:
@@ -135,16 +153,19 @@ class _Writer:
         self.append(line.kind, encode_row({"step": line.step, **first, "attempt": self.attempt, **fields}))
 
 
-def _write_attempt(writer: _Writer, attempt: ImportedAttempt) -> None:
+def _write_attempt(writer: _Writer, attempt: ImportedAttempt, given: _Steps) -> None:
+    rows = 0
     for line in attempt.lines:
         writer.append_line(line)
+        given[line.kind].append(line.step)
+        rows += line.kind == ROW
     for note in attempt.notes:
         writer.append(NOTE, canonical_note({"kind": note["kind"], "timestamp": writer.now, **note}))
     closed = {
         "status": attempt.status,
         "timestamp": writer.now,
         "last_step": attempt.last_step,
-        "rows": sum(line.kind == ROW for line in attempt.lines),
+        "rows": rows,
         "recorder_errors": 0,
         "dropped_rows": 0,
     }
@@ -154,19 +175,21 @@ def _write_attempt(writer: _Writer, attempt: ImportedAttempt) -> None:
         raise RunFolderError("the run cannot be made durable; check the disk and import again")
 
 
-def _require_what_was_given(history: History, run: ImportedRun) -> None:
+def _up_to(last: int, steps: "array[int]") -> "array[int]":
+    return array("q", (step for step in steps if step <= last))
+
+
+def _read_back(folder: RunFolder, given: _Steps) -> ReadBack:
     """Count at the other end: the record that was read back holds every step that was given."""
+    history = read_history(folder)
     for kind, rows in ((ROW, history.rows), (EVAL, history.evaluations)):
-        given: set[int] = set()
-        for attempt in run.attempts:
-            if attempt.resume_step is not None:
-                given = {step for step in given if step <= attempt.resume_step}
-            given.update(line.step for line in attempt.lines if line.kind == kind)
-        if len(rows) != len(given) or history.damage or history.tail_bytes:
+        due = len(set(given[kind]))
+        if len(rows) != due or history.damage or history.tail_bytes:
             raise RunFolderError(
-                f"the record that was written reads back otherwise: {len(rows)} of {len(given)} lines of kind {kind}; "
+                f"the record that was written reads back otherwise: {len(rows)} of {due} lines of kind {kind}; "
                 f"check the disk and import again"
             )
+    return ReadBack(len(history.rows), len(history.evaluations))
 
 
 @contextmanager

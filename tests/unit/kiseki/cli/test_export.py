@@ -1,9 +1,11 @@
 """`kiseki export` writes the record for another program."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 Kiseki = Callable[..., Any]
@@ -42,6 +44,15 @@ def test_a_file_that_stands_there_is_replaced_only_on_demand(recorded: Path, kis
     assert "--overwrite" in refused.err
     assert kiseki("export", recorded, "--to", "tensorboard", file, "--overwrite").code == 0
     assert len(losses(file)) == 20
+
+
+def test_an_export_that_takes_long_says_how_far_it_is(
+    recorded: Path, kiseki: Kiseki, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = itertools.count(step=3.0)
+    monkeypatch.setattr("kiseki.cli.progress.time.monotonic", lambda: next(moments))
+    answer = kiseki("export", recorded, "--to", "tensorboard", tmp_path / "tb")
+    assert answer.err == "exporting / 書き出し中 100 %\n"
 
 
 def test_a_folder_without_a_run_is_said_so(kiseki: Kiseki, tmp_path: Path) -> None:

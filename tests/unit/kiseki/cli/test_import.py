@@ -1,5 +1,6 @@
 """`kiseki import` makes a run folder of a Trainer's log and says what became of every record."""
 
+import itertools
 import json
 import shutil
 from collections.abc import Callable
@@ -40,6 +41,17 @@ def test_a_log_that_was_cut_off_is_imported_and_the_loss_is_a_warning(kiseki: Ki
     answer = kiseki("import", source, tmp_path / "run")
     assert answer.code == 0
     assert "is damaged: reading stopped at byte" in answer.err
+
+
+def test_an_import_that_takes_long_says_how_far_it_is(
+    kiseki: Kiseki, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = itertools.count(step=3.0)
+    monkeypatch.setattr("kiseki.cli.progress.time.monotonic", lambda: next(moments))
+    answer = kiseki("import", SAMPLES / "transformers_4_0.json", tmp_path / "run")
+    told = [line for line in answer.err.splitlines() if line.startswith("importing / 取り込み中 ")]
+    assert told[-1].endswith(" 100 %")
+    assert len(told) > 5
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,10 @@ def test_nan_and_infinities_stay_what_they_are(tmp_path: Path) -> None:
     assert values[1:] == [math.inf, -math.inf, math.inf]
 
 
+def test_a_step_below_zero_in_a_strange_journal_stays_what_it_is(tmp_path: Path) -> None:
+    assert exported(tmp_path, (ROW, {"step": -1, "loss": 1.0}))["train/loss"] == [(-1, STARTED, 1.0)]
+
+
 def test_the_name_is_that_of_the_run_and_of_no_machine(tmp_path: Path) -> None:
     history = read_history(write_journal(tmp_path, [opened(run_id="層/run 1"), row(1, loss=1.0)]))
     assert events_name(history) == f"events.out.tfevents.{STARTED}.__run_1"

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiseki.importers.json_stream import LONGEST_VALUE, SourceError, read_pieces
+from kiseki.importers import json_text
+from kiseki.importers.json_stream import SourceError, read_pieces
+from kiseki.importers.json_text import LONGEST_VALUE
 
 SAMPLE = (
     b'{"a": 1.5, "log": [{"x": 12}, {"x": NaN}, {"y": -Infinity}], "z": {"deep": [1, "\xe6\x90\x8d"]}, "n": 4686}\n'
@@ -80,6 +82,31 @@ def test_values_that_lie_across_the_border_of_two_blocks_are_read_whole(tmp_path
 
 
 @pytest.mark.parametrize(
+    "log",
+    [
+        '[{"a": 1}, {"b": NaN}, {"c": 1e400}, 3, {"\\ud800": "損"},\n{"d": -0.0}]',
+        '[{"a": {"b": {}}},{"c": [{}, {}]}, {"},": "},{"},{"d": "}]}, {"}]',
+        '[{"a": 1}, {"a": 1} 1 , {"a": 1}]',
+        '[{"a": 1},, {"a": 1}, {"a": 1}]',
+        '[{"a": 1}, {"a": 1}], "log": [{"a": 2}, {"a": 2}]',
+        '[{"a": 1}, {"a": 1}]}, {"a": 1}]',
+        '[{"a": 1}, {"a": 1}, "and so on, {}, {}',
+        '[{"a": 1}, {"a": \x00}, {"a": 1}]',
+    ],
+)
+def test_items_that_are_read_many_at_once_are_those_that_are_read_singly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: str
+) -> None:
+    path = tmp_path / "state.json"
+    path.write_text(f'{{"log": {log}, "z": [{{}}, {{}}]}}', encoding="utf-8")
+    monkeypatch.setattr(json_text, "_BLOCK_BYTES", 1)  # what was read so far then never holds a whole item and more
+    singly = read_pieces(path, "log")
+    for block in range(2, path.stat().st_size + 1):
+        monkeypatch.setattr(json_text, "_BLOCK_BYTES", block)
+        assert repr(read_pieces(path, "log")) == repr(singly)
+
+
+@pytest.mark.parametrize(
     ("rest", "why"),
     [
         ("[" * 100_000, "nested too deeply"),
@@ -106,6 +133,13 @@ def test_what_stands_before_a_broken_place_is_kept(tmp_path: Path, rest: str, wh
     assert pieces.unread is not None
     assert why in pieces.unread.why
     assert pieces.bytes == path.stat().st_size
+
+
+@pytest.mark.parametrize(("later", "items"), [("null", None), ("5", None), ("[]", []), ("[2]", [2])])
+def test_of_two_members_of_one_name_the_later_one_counts(tmp_path: Path, later: str, items: list[Any] | None) -> None:
+    path = tmp_path / "state.json"
+    path.write_text(f'{{"log": [1], "log": {later}}}', encoding="utf-8")
+    assert read_pieces(path, "log").items == items
 
 
 def test_bytes_that_are_no_utf_8_end_the_reading(tmp_path: Path) -> None:

@@ -96,6 +96,7 @@ def test_numbers_written_as_text_are_numbers_and_other_texts_are_counted() -> No
         ({"loss": 1.0, "step": None}, "it has no step"),
         ({"loss": 1.0, "step": -1}, "its step is no whole number from 0 to 2**53"),
         ({"loss": 1.0, "step": 1.5}, "its step is no whole number from 0 to 2**53"),
+        ({"loss": 1.0, "step": True}, "its step is no whole number from 0 to 2**53"),
         ({"loss": 1.0, "step": "soon"}, "its step is no whole number from 0 to 2**53"),
         ({"loss": 1.0, "step": 2**60}, "its step is no whole number from 0 to 2**53"),
         ({"loss": 1.0, "step": math.nan}, "its step is no whole number from 0 to 2**53"),

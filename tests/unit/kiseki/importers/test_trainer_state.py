@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +136,46 @@ def test_the_transformers_version_is_known_where_the_configuration_beside_it_say
         path.with_name("config.json").write_text(content, encoding="utf-8")
         opened = import_trainer_state(path.parent, tmp_path / f"run-{index}").history.opened
         assert opened["imported"]["transformers_version"] == version
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.timeout(20)
+@pytest.mark.usefixtures("without_figure")
+def test_a_pipe_in_the_place_of_the_configuration_is_not_waited_for(write_state: WriteState, tmp_path: Path) -> None:
+    path = write_state([{"loss": 1.0, "step": 1}])
+    os.mkfifo(path.with_name("config.json"))
+    opened = import_trainer_state(path, tmp_path / "run").history.opened
+    assert opened["imported"]["transformers_version"] == "unknown"
+
+
+@pytest.mark.usefixtures("without_figure")
+def test_settings_that_json_readers_would_change_or_refuse_are_written_as_text(
+    write_state: WriteState, tmp_path: Path
+) -> None:
+    path = write_state(
+        [{"loss": 1.0, "step": 1}],
+        total_flos=2**53 + 1,
+        num_train_epochs=10**400,
+        best_metric=math.inf,
+        eval_steps=2**53,
+        best_model_checkpoint="/home/taro/\udcff/checkpoint-\udcff",  # a folder's name that is no UTF-8
+    )
+    assert import_trainer_state(path, tmp_path / "run").history.opened["imported"]["settings"] == {
+        "total_flos": "9007199254740993",
+        "num_train_epochs": str(10**400),
+        "best_metric": "Infinity",
+        "eval_steps": 2**53,
+        "best_model_checkpoint": "checkpoint-\\udcff",
+    }
+
+
+@pytest.mark.usefixtures("without_figure")
+def test_steps_written_as_text_say_how_far_training_went(write_state: WriteState, tmp_path: Path) -> None:
+    path = write_state([{"loss": 2.0, "step": "4"}, {"loss": 1.0, "step": "8"}], max_steps=8)
+    history = import_trainer_state(path, tmp_path / "run").history
+    assert list(history.rows.steps) == [4, 8]
+    assert history.closed is not None
+    assert (history.closed["last_step"], history.status) == (8, "completed")
 
 
 @pytest.mark.usefixtures("without_figure")
@@ -383,6 +423,25 @@ def test_a_failure_at_the_end_leaves_nothing(samples: Path, tmp_path: Path, monk
     with pytest.raises(RunFolderError, match="cannot be written"):
         import_trainer_state(samples / "transformers_4_0.json", tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("without_figure")
+def test_an_import_that_is_interrupted_anywhere_leaves_nothing(write_state: WriteState, tmp_path: Path) -> None:
+    path = write_state([{"loss": 1.0, "step": step} for step in range(10_000)])
+    told: list[int] = []
+    import_trainer_state(path, tmp_path / "run", progress=lambda done, whole: told.append(100 * done // whole))
+    assert told == sorted(told)
+    assert (len(told) > 8, told[-1]) == (True, 100)
+    for stop in range(len(told) - 1):
+        calls = iter(range(len(told)))
+
+        def interrupt(done: int, whole: int, calls: Iterator[int] = calls, stop: int = stop) -> None:
+            if next(calls) == stop:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            import_trainer_state(path, tmp_path / "other", progress=interrupt)
+        assert sorted(entry.name for entry in tmp_path.iterdir()) == ["run", "trainer_state.json"]
 
 
 @pytest.mark.usefixtures("without_figure")
