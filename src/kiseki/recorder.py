@@ -15,14 +15,17 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import msgspec
 
 from kiseki.companion.keeper import NoViews, ViewKeeper
-from kiseki.errors import KisekiError, RunFolderError, UsageError
-from kiseki.record.attempt import Intent, begin, begin_nothing
+from kiseki.errors import KisekiError, UsageError
+from kiseki.record.arguments import checked_intent
+from kiseki.record.attempt import begin, begin_nothing
 from kiseki.record.boundary import TrainingBoundary
-from kiseki.record.clock import Clock, SystemClock, TimestampWriter
+from kiseki.record.clock import Clock, SystemClock
 from kiseki.record.intake import Intake
-from kiseki.record.line import CLOSE, EVAL, NOTE, ROW
-from kiseki.record.row import LARGEST_STEP, Number, encode_fixed_row
-from kiseki.record.side_files import canonical_json, write_side_file
+from kiseki.record.line import EVAL, NOTE, ROW
+from kiseki.record.row import Number, encode_fixed_row
+from kiseki.record.side_files import canonical_json, write_report_inputs
+from kiseki.record.upkeep import Upkeep
+from kiseki.record.writer import AttemptWriter
 from kiseki.run_folder import RunFolder
 from kiseki.telling import warn
 
@@ -34,9 +37,6 @@ __all__ = ["Status", "TrainingMetricsRecorder"]
 Status = Literal["completed", "interrupted", "failed"]
 
 _SECOND = 1_000_000_000
-_CLOCK_JUMP = 2 * _SECOND
-_ENERGY_EVERY = 60 * _SECOND
-_RUN_ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
 # A notebook cell that is run again makes a second recorder for the same folder in the same process.
 _recording_here: "weakref.WeakValueDictionary[Path, TrainingMetricsRecorder]" = weakref.WeakValueDictionary()
@@ -113,61 +113,57 @@ class TrainingMetricsRecorder:
         per_rank: bool = False,
         clock: Clock | None = None,
     ) -> None:
-        _require_whole("save_interval", save_interval, least=1)
-        _require_whole("resume_step", resume_step, least=0)
-        _require_whole("max_steps", max_steps, least=0)
-        _require_whole("rank", rank, least=0)
-        _require_run_id(run_id)
-        if language not in ("en", "ja"):
-            raise UsageError(f"language: {language!r} is not one of 'en', 'ja'")
-        self.folder = RunFolder(Path(output_dir), rank)
-        self._clock = clock or SystemClock()
-        self._monotonic, self._wall = self._clock.monotonic_nanoseconds, self._clock.wall_nanoseconds
-        self._timestamp = TimestampWriter()
-        self._boundary = TrainingBoundary(self._clock)
-        earlier_here = _recording_here.pop(self.folder.journal.absolute(), None)
-        if earlier_here is not None:
-            earlier_here.close("interrupted")
-
-        outputs = {"json": save_json, "csv": save_csv, "plots": save_plots}
-        public: dict[str, Any] = {"language": language, "save_interval": save_interval, "outputs": outputs}
-        if max_steps is not None:
-            public["max_steps"] = max_steps
-        if nonce is not None:
-            public["nonce"] = nonce
-        if criteria is not None:
-            public["criteria"], public["criteria_sha256"] = _checked_criteria(criteria)
-        intent = Intent(
+        intent = checked_intent(
+            rank=rank,
             model_name=model_name,
-            public=public if rank == 0 else {"rank": rank},
-            config=config if rank == 0 else None,
-            environment=_describe_environment if rank == 0 else None,
+            language=language,
+            save_interval=save_interval,
+            outputs={"json": save_json, "csv": save_csv, "plots": save_plots},
+            max_steps=max_steps,
+            nonce=nonce,
+            criteria=None if criteria is None else _checked_criteria(criteria),
+            config=config,
+            environment=_describe_environment,
             resume_step=resume_step,
             run_id=run_id,
             allow_config_change=allow_config_change,
         )
+        self.folder = RunFolder(Path(output_dir), rank)
+        self._here = self.folder.journal.absolute()
+        clock = clock or SystemClock()
+        self._monotonic, self._wall = clock.monotonic_nanoseconds, clock.wall_nanoseconds
+        self._boundary = TrainingBoundary(clock)
+        earlier_here = _recording_here.pop(self._here, None)
+        if earlier_here is not None:
+            earlier_here.close("interrupted")
+
         records = rank == 0 or per_rank
-        begun = begin(self.folder, intent, self._clock, _version()) if records else begin_nothing(intent, self._clock)
+        begun = begin(self.folder, intent, clock, _version()) if records else begin_nothing(intent, clock)
+        # a recorder that is thrown away without `close` would hold the lock as long as this process lives
+        weakref.finalize(self, begun.journal.close).atexit = False
         self.run_id = begun.run_id
         self.attempt = begun.number
-        self._journal = begun.journal
-        self._elapsed_zero = begun.began_monotonic_nanoseconds - round(begun.elapsed_before_seconds * _SECOND)
-        self._sealed_at = begun.began_monotonic_nanoseconds
-        self._wall_minus_monotonic = self._clock_difference()
-        self._energy = _energy_meter() if rank == 0 else None
-        self._energy_at = begun.began_monotonic_nanoseconds
-        self._intake = Intake(self._append, self.mark, self._boundary.warn)
-        self._rows = 0
-        self._last_step: int | None = None
         self._report_made = False
         self._pid = os.getpid()
+        self._sealed_at = begun.began_monotonic_nanoseconds
+        self._journal = begun.journal
+        self._writer = AttemptWriter(begun, clock)
+        self._intake = Intake(self._writer.append, self.mark, self._boundary.warn)
+        try:
+            meter = _energy_meter() if rank == 0 else None
+            self._upkeep = Upkeep(self._writer, clock, self.mark, self._boundary.warn, meter)
+            self._views = (
+                ViewKeeper(
+                    self.folder, save_interval, plots=save_plots, companion=companion, tell=self._note_view_failure
+                )
+                if rank == 0
+                else NoViews()
+            )
+        except BaseException:  # nobody gets this recorder, so nobody could close it
+            begun.journal.close()
+            raise
         if records:
-            _recording_here[self.folder.journal.absolute()] = self
-        self._views = (
-            ViewKeeper(self.folder, save_interval, plots=save_plots, companion=companion, tell=self._note_view_failure)
-            if rank == 0
-            else NoViews()
-        )
+            _recording_here[self._here] = self
 
     # -- recording ------------------------------------------------------------------------------------------------
 
@@ -207,35 +203,27 @@ class TrainingMetricsRecorder:
         """
         try:
             with self._boundary.mutex:
+                writer = self._writer
                 monotonic = self._monotonic()
-                timestamp = self._timestamp(self._wall())
-                elapsed = (monotonic - self._elapsed_zero) // 1000 / 1e6
+                timestamp = writer.timestamp(self._wall())
+                elapsed = (monotonic - writer.elapsed_zero) // 1000 / 1e6
                 payload = None
                 if not more and not self._intake.waiting:
                     payload = encode_fixed_row(
                         step, epoch, timestamp, elapsed, loss, learning_rate, self.attempt,
                         pet_loss, so8t_loss, accuracy, perplexity, grad_norm,
                     )  # fmt: skip
-                if payload is not None and (kept := self._journal.append(ROW, payload)):
-                    self._rows += 1
-                    self._last_step = step
-                elif payload is not None:
-                    kept = self._not_kept(ROW, step)
+                if payload is not None:
+                    if not (kept := self._journal.append(ROW, payload)):
+                        writer.require_open()
+                    writer.rows += 1
+                    writer.last_step = step
                 else:
                     fields: dict[str, Any] = {
-                        "step": step,
-                        "epoch": epoch,
-                        "timestamp": timestamp,
-                        "elapsed_time_seconds": elapsed,
-                        "loss": loss,
-                        "learning_rate": learning_rate,
-                        "attempt": self.attempt,
-                        "pet_loss": pet_loss,
-                        "so8t_loss": so8t_loss,
-                        "accuracy": accuracy,
-                        "perplexity": perplexity,
-                        "grad_norm": grad_norm,
-                    }
+                        "step": step, "epoch": epoch, "timestamp": timestamp, "elapsed_time_seconds": elapsed,
+                        "loss": loss, "learning_rate": learning_rate, "attempt": self.attempt, "pet_loss": pet_loss,
+                        "so8t_loss": so8t_loss, "accuracy": accuracy, "perplexity": perplexity, "grad_norm": grad_norm,
+                    }  # fmt: skip
                     kept = self._intake.take(ROW, fields, more)
                 if monotonic - self._sealed_at >= _SECOND:
                     self._once_a_second(monotonic)
@@ -256,14 +244,7 @@ class TrainingMetricsRecorder:
             As `record_step`.
         """
         with self._boundary:
-            monotonic = self._clock.monotonic_nanoseconds()
-            fields: dict[str, Any] = {
-                "step": step,
-                "epoch": epoch,
-                "timestamp": self._timestamp(self._clock.wall_nanoseconds()),
-                "elapsed_time_seconds": (monotonic - self._elapsed_zero) // 1000 / 1e6,
-                "attempt": self.attempt,
-            }
+            fields = {"step": step, "epoch": epoch, **self._writer.dated(), "attempt": self.attempt}
             return self._intake.take(EVAL, fields, metrics)
         return False
 
@@ -280,7 +261,7 @@ class TrainingMetricsRecorder:
             True when the note survives SIGKILL.
         """
         with self._boundary:
-            note = {"kind": kind, "timestamp": self._timestamp(self._clock.wall_nanoseconds()), **fields}
+            note = {"kind": kind, "timestamp": self._writer.timestamp(self._wall()), **fields}
             return self._journal.append(NOTE, canonical_note(note))
         return False
 
@@ -320,17 +301,23 @@ class TrainingMetricsRecorder:
             if not self._journal.is_open:
                 return
             try:
-                with self._boundary:
-                    self._intake.finish()
-                    self._note_energy()
-                    self._append_close(status, error)
-                    self._journal.seal()
-                    self._journal.sync()
-                    self._views.refresh()
+                # one at a time: a device that was lost is a reason for what fails first, and none for what comes after
+                for ending in (
+                    self._intake.finish,
+                    self._upkeep.note_energy,
+                    lambda: self._append_close(status, error),
+                    self._journal.seal,
+                    self._journal.sync,
+                    self._views.refresh,
+                ):
+                    with self._boundary:
+                        ending()
             finally:
-                self._views.end()
-                self._journal.close()
-                _recording_here.pop(self.folder.journal.absolute(), None)
+                try:
+                    self._views.end()
+                finally:
+                    self._journal.close()
+                    _recording_here.pop(self._here, None)
 
     def generate_poc_report(
         self,
@@ -375,17 +362,10 @@ class TrainingMetricsRecorder:
             "live": live,
         }
         with self._boundary.mutex:
-            try:
-                path = self.folder.side_file("report_inputs", self.attempt)
-                digest = write_side_file(path, "report_inputs", inputs)
-            except OSError as failure:
-                raise RunFolderError(
-                    f"{self.folder.metrics}: the report's inputs cannot be written ({failure.strerror or failure}); "
-                    f"free some space, then run: kiseki report {self.folder.root}"
-                ) from failure
+            name, digest = write_report_inputs(self.folder, self.attempt, inputs)
             recording = self._journal.is_open
             if recording:
-                self.mark("report_inputs", file=path.name, sha256=digest)
+                self.mark("report_inputs", file=name, sha256=digest)
                 self.flush()
                 self.refresh()
             files = generate_report(self.folder, status=status or ("completed" if recording else None), formats=formats)
@@ -430,74 +410,20 @@ class TrainingMetricsRecorder:
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _append(self, kind: str, step: int, payload: bytes) -> bool:
-        if not self._journal.append(kind, payload):
-            return self._not_kept(kind, step)
-        if kind == ROW:
-            self._rows += 1
-            self._last_step = step
-        return True
-
-    def _not_kept(self, kind: str, step: int) -> bool:
-        """A line that waits for the disk still is one that was recorded; after `close` there is none."""
-        if not self._journal.is_open:
-            raise RunFolderError("the record is closed; a row came after close()")
-        if kind == ROW:
-            self._rows += 1
-            self._last_step = step
-        return False
-
     def _append_close(self, status: Status, error: str | None) -> None:
-        now = self._clock.monotonic_nanoseconds()
-        closed: dict[str, Any] = {
-            "status": status,
-            "timestamp": self._timestamp(self._clock.wall_nanoseconds()),
-            "elapsed_time_seconds": (now - self._elapsed_zero) // 1000 / 1e6,
-            "last_step": self._last_step,
-            "rows": self._rows,
-            "recorder_errors": self.errors,
-            "dropped_rows": self.dropped_rows,
-        }
-        if error:
-            closed["error"] = error
-        self._journal.append(CLOSE, msgspec.json.encode(closed))
+        if self._journal.failing:
+            self._journal.sync()  # rows that can be written after all are not dropped
+        self._writer.append_close(status, error, self.errors)
 
     def _once_a_second(self, monotonic: int) -> None:
         self._sealed_at = monotonic
-        journal = self._journal
-        journal.seal()
-        if not journal.is_open:
+        if not self._journal.is_open:
             return
-        if journal.failing:
-            self._boundary.warn(
-                f"rows cannot be written ({journal.failing}): {journal.waiting_rows} wait in memory, "
-                f"{journal.dropped_rows} are lost; training goes on"
-            )
+        self._upkeep.attend(monotonic)
         if not self._views.syncs:
             self._journal.sync()
-        if self._views.here and self._last_step is not None:
-            self._views.recorded(self._last_step)
-        self._look_at_the_clock()
-        if monotonic - self._energy_at >= _ENERGY_EVERY:
-            self._energy_at = monotonic
-            self._note_energy()
-
-    def _note_energy(self) -> None:
-        """Energy of this attempt so far: noted every minute, so that a crash loses no more than that."""
-        joules = self._energy.used() if self._energy is not None else None
-        if joules is not None:
-            elapsed = (self._clock.monotonic_nanoseconds() - self._elapsed_zero) / _SECOND
-            self.mark("energy", joules=round(joules, 3), source="nvml", elapsed_time_seconds=round(elapsed, 3))
-
-    def _clock_difference(self) -> int:
-        return self._clock.wall_nanoseconds() - self._clock.monotonic_nanoseconds()
-
-    def _look_at_the_clock(self) -> None:
-        """Note when the wall clock was set: rows stay in order, but their timestamps jump."""
-        jump = self._clock_difference() - self._wall_minus_monotonic
-        if abs(jump) >= _CLOCK_JUMP:
-            self._wall_minus_monotonic += jump
-            self.mark("clock_jump", seconds=round(jump / _SECOND, 3), step=self._last_step)
+        if self._views.here and self._writer.last_step is not None:
+            self._views.recorded(self._writer.last_step)
 
     def _note_view_failure(self, what: str) -> None:
         self._boundary.errors += 1
@@ -509,20 +435,6 @@ def canonical_note(note: Mapping[str, Any]) -> bytes:
     """The bytes of a note: its own key order, whatever it holds written as plain JSON."""
     plainly = msgspec.json.decode(canonical_json(note))
     return msgspec.json.encode({key: plainly[str(key)] for key in note})
-
-
-def _require_whole(name: str, value: object, *, least: int) -> None:
-    if value is None and name != "save_interval":
-        return
-    if type(value) is not int or not least <= value <= LARGEST_STEP:
-        raise UsageError(f"{name}: {value!r} is not a whole number from {least}")
-
-
-def _require_run_id(run_id: str | None) -> None:
-    if run_id is None:
-        return
-    if not 1 <= len(run_id) <= 100 or not set(run_id) <= _RUN_ID_CHARACTERS or run_id.startswith("."):
-        raise UsageError(f"run_id: {run_id!r:.120} is not 1 to 100 letters, digits, '.', '_' and '-'")
 
 
 def _checked_criteria(criteria: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], str]:

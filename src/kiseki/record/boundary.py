@@ -57,11 +57,16 @@ class TrainingBoundary:
     def count(self, error: Exception) -> None:
         """Count a failure and say so."""
         self.errors += 1
-        self.warn(f"recording failed ({type(error).__name__}: {error}); training goes on, errors so far: {self.errors}")
+        self.warn(
+            "recording failed (%s: %s); training goes on, errors so far: %d", type(error).__name__, error, self.errors
+        )
 
-    def warn(self, text: str) -> None:
+    def warn(self, message: str, *values: object) -> None:
         """Say it on the `kiseki` logger, at most once a minute: the counts are in the report anyway."""
         now = self._clock.monotonic_nanoseconds()
         if now - self._warned_at >= _WARN_EVERY_NANOSECONDS:
             self._warned_at = now
-            warn("%s", text)
+            try:
+                warn(message, *values)
+            except Exception:  # noqa: BLE001 - a handler of the program's own, or an exception that has no text
+                self.errors += 1

@@ -45,5 +45,5 @@ class TimestampWriter:
             second, nanoseconds = divmod(wall_nanoseconds, 1_000_000_000)
             self._text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
             self._second_began = second * 1_000_000_000
-        thousand, one = divmod(nanoseconds // 1000, 1000)
-        return self._text + _POINT_THREE_DIGITS[thousand] + _THREE_DIGITS_ZULU[one]
+        microseconds = nanoseconds // 1000
+        return self._text + _POINT_THREE_DIGITS[microseconds // 1000] + _THREE_DIGITS_ZULU[microseconds % 1000]

@@ -6,6 +6,8 @@ torch is not imported here. A tensor brings its own methods, and whoever made on
 import sys
 from typing import Any
 
+from kiseki.record.row import Refused
+
 
 class HostCopy:
     """A 0-d device tensor on its way to the host.
@@ -24,11 +26,18 @@ class HostCopy:
         if self._event is not None:
             self._event.record()
 
-    def value(self) -> float:
-        """The number; waits for the copy if it has not arrived."""
-        if self._event is not None:
-            self._event.synchronize()
-        return float(self._host)
+    def item(self) -> float:
+        """The number; waits for the copy if it has not arrived.
+
+        Raises:
+            Refused: the device was lost meanwhile, or the tensor holds more than one element.
+        """
+        try:
+            if self._event is not None:
+                self._event.synchronize()
+            return float(self._host)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise Refused(f"its device gave no number: {error}") from None
 
 
 def lives_on_a_device(value: object) -> bool:

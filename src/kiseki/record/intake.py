@@ -52,7 +52,11 @@ class Intake:
         """
         self.finish()
         self._add(fields, named)
-        on_device = {name: HostCopy(value) for name, value in fields.items() if lives_on_a_device(value)}
+        on_device = {
+            name: HostCopy(value)
+            for name, value in fields.items()
+            if type(value) is not float and value is not None and lives_on_a_device(value)
+        }
         if on_device:
             self._pending, self.waiting = (kind, {**fields, **on_device}), True
             return False
@@ -63,7 +67,9 @@ class Intake:
         if self._pending is not None:
             (kind, fields), self._pending = self._pending, None
             self.waiting = False
-            self._admit(kind, {n: v.value() if isinstance(v, HostCopy) else v for n, v in fields.items()})
+            if isinstance(fields["step"], HostCopy):
+                fields["step"] = fields["step"].item()
+            self._admit(kind, fields)
 
     def _add(self, fields: Fields, named: Mapping[str, Any]) -> None:
         for name, value in named.items():

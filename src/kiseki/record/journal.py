@@ -9,6 +9,8 @@ What survives:
   first of all; at the next opening a torn tail is moved to `journal.broken-N` and noted (see `opening`).
 - A full or failing disk: nothing is raised. Lines wait in memory, up to one MiB; what does not fit is dropped and
   counted, and a `write_failure` note says how many, from when to when, as soon as writing works again.
+- Ctrl-C, and handlers of signals that record: they come between any two steps of `append`, so number and length of a
+  line are remembered before it is written, and a digest that missed a line is made up from the file at the next seal.
 - Two writers: the second cannot take the lock. A forked child has neither lock nor descriptor.
 
 What does not: bytes that the disk itself loses or changes after it said they were safe. A changed byte is found (CRC,
@@ -29,6 +31,7 @@ from kiseki.filesystem import APPEND_FLAGS, FileLock, sync_data
 from kiseki.record.clock import Clock, TimestampWriter
 from kiseki.record.forked import drop_in_children
 from kiseki.record.line import NOTE, ROW, SEAL, frame
+from kiseki.record.row import step_of
 
 _WAITING_LIMIT_BYTES = 1 << 20
 _CLOSED = -1
@@ -59,10 +62,6 @@ class _Interval:
         return {"kind": "write_failure", "timestamp": timestamp, **told}
 
 
-class _StepOnly(msgspec.Struct):
-    step: int
-
-
 class Journal:
     """Appends lines to a journal whose lock the caller has taken.
 
@@ -79,9 +78,11 @@ class Journal:
     """
 
     def __init__(self, path: Path, lock: FileLock, position: Position, clock: Clock) -> None:
+        self._path = path
         self._lock = lock
         self._descriptor = os.open(path, APPEND_FLAGS, 0o666)
         self._seq, self._bytes, self._sealed, self._digest = position
+        self._hashed = self._bytes
         self._digest = self._digest.copy()
         self._extend_digest = self._digest.update
         self._clock = clock
@@ -121,23 +122,33 @@ class Journal:
             return False
         # The usual way stands here in full, and `_write` below says it again for lines that waited: a call saved is a
         # tenth of what a row costs beyond its bytes.
-        line = frame(kind, payload, self._seq)
+        seq, start = self._seq, self._bytes
+        line = frame(kind, payload, seq)
+        end = start + len(line)
+        if seq != self._seq:  # a signal's handler has recorded something since
+            return self.append(kind, payload)
+        self._seq, self._bytes = seq + 1, end
         try:
             written = os.write(descriptor, line)
-        except OSError as error:
-            self._begin_failure(error)
-            self._wait(kind, payload)
-            return False
-        self._extend_digest(line)
-        self._bytes += written
-        self._seq += 1
-        return written == len(line) or self._finish_later(kind, line, written)
+        except BaseException as error:
+            if self._take_back(kind, line, start) and isinstance(error, OSError):
+                self._begin_failure(error)
+                self._wait(kind, payload)
+                return False
+            raise
+        if self._hashed == start:
+            self._hashed = end
+            self._extend_digest(line)
+        return start + written == end or self._finish_later(kind, line, written)
 
     def seal(self) -> None:
         """Write length and SHA-256 of everything so far, unless nothing came since the last seal."""
         if self._bytes > self._sealed and self._failure is None and self._descriptor != _CLOSED:
-            payload = b'{"bytes":%d,"sha256":"%b"}' % (self._bytes, self._digest.hexdigest().encode())
-            if self.append(SEAL, payload):
+            if self._hashed != self._bytes:
+                self._hash_the_rest()
+            length = self._hashed
+            payload = b'{"bytes":%d,"sha256":"%b"}' % (length, self._digest.hexdigest().encode())
+            if self._write(SEAL, payload, length):
                 self._sealed = self._bytes
 
     def sync(self) -> bool:
@@ -182,24 +193,58 @@ class Journal:
             self._descriptor = _CLOSED
         self._lock.drop_in_child()
 
-    def _write(self, kind: str, payload: bytes) -> bool:
-        """Write one line; False when nothing of it is in the file. A line that was begun is finished by `_drain`."""
+    def _write(self, kind: str, payload: bytes, start: int) -> bool:
+        """Write one line where the file ends; a line that was begun is finished by `_drain`.
+
+        Returns:
+            False when nothing of it is in the file; so too when a signal's handler has recorded something at `start`.
+        """
         line = frame(kind, payload, self._seq)
+        end = start + len(line)
+        if start != self._bytes:
+            return False
+        self._seq, self._bytes = self._seq + 1, end
         try:
             written = os.write(self._descriptor, line)
-        except OSError as error:
-            self._begin_failure(error)
-            return False
-        self._extend_digest(line)
-        self._bytes += written
-        self._seq += 1
-        if written != len(line):
+        except BaseException as error:
+            if self._take_back(kind, line, start) and isinstance(error, OSError):
+                self._begin_failure(error)
+                return False
+            raise
+        if self._hashed == start:
+            self._hashed = end
+            self._extend_digest(line)
+        if start + written != end:
             self._finish_later(kind, line, written)
         return True
 
+    def _take_back(self, kind: str, line: bytes, start: int) -> bool:
+        """Free the number of a line whose write was cut off by an exception; False when something of it is written.
+
+        What a signal's handler raises comes out of `os.write` also when the kernel has taken the line.
+        """
+        if self._descriptor == _CLOSED:
+            return False
+        try:
+            written = os.fstat(self._descriptor).st_size - start
+        except OSError:  # where nothing can be asked, nothing was taken
+            written = 0
+        if written <= 0:
+            self._seq, self._bytes = self._seq - 1, start
+            return True
+        if written < len(line):
+            self._finish_later(kind, line, written)
+        return False
+
+    def _hash_the_rest(self) -> None:
+        with self._path.open("rb") as journal:
+            journal.seek(self._hashed)
+            rest = journal.read(self._bytes - self._hashed)
+        self._hashed += len(rest)
+        self._extend_digest(rest)
+
     def _finish_later(self, kind: str, line: bytes, written: int) -> bool:
         """The kernel took a part of a line: the rest is what is written next, now or when there is room."""
-        self._bytes += len(line) - written
         self._unfinished, self._unfinished_kind = line[written:], kind
         return self._finish_line()
 
@@ -217,7 +262,7 @@ class Journal:
         elif kind == ROW and self._failure is not None:
             self.dropped_rows += 1
             self._failure.dropped += 1
-            self._failure.last_step = msgspec.json.decode(payload, type=_StepOnly).step
+            self._failure.last_step = step_of(payload)
             if self._failure.first_step is None:
                 self._failure.first_step = self._failure.last_step
 
@@ -228,7 +273,7 @@ class Journal:
             return failure is None
         while self._waiting:
             kind, payload = self._waiting[0]
-            if not self._write(kind, payload):
+            if not self._write(kind, payload, self._bytes):
                 return False
             self._waiting.popleft()
             self._waiting_bytes -= len(payload)

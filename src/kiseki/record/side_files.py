@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 
-from kiseki.errors import UsageError
+from kiseki.errors import RunFolderError, UsageError
 from kiseki.filesystem import replacing
+from kiseki.run_folder import RunFolder
 
 
 def write_side_file(path: Path, name: str, content: object) -> str:
@@ -36,6 +37,31 @@ def write_side_file(path: Path, name: str, content: object) -> str:
     with replacing(path) as out:
         out.write(msgspec.json.format(encoded, indent=2) + b"\n")
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_report_inputs(folder: RunFolder, attempt: int, inputs: Mapping[str, Any]) -> tuple[str, str]:
+    """Keep what the trainer gave for its report.
+
+    Args:
+        folder: the run.
+        attempt: whose report it is.
+        inputs: whatever was given, by name.
+
+    Returns:
+        Name and SHA-256 of the file, for the note that binds it to the journal.
+
+    Raises:
+        RunFolderError: it could not be written.
+        UsageError: the inputs cannot be written as JSON.
+    """
+    path = folder.side_file("report_inputs", attempt)
+    try:
+        return path.name, write_side_file(path, "report_inputs", inputs)
+    except OSError as failure:
+        raise RunFolderError(
+            f"{folder.metrics}: the report's inputs cannot be written ({failure.strerror or failure}); "
+            f"free some space, then run: kiseki report {folder.root}"
+        ) from failure
 
 
 def read_side_file(path: Path, name: str) -> Any:
