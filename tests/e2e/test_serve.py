@@ -58,6 +58,27 @@ def call(port: int, method: str, path: str, body: object = None) -> tuple[int, b
         connection.close()
 
 
+def test_it_says_where_the_page_and_the_audit_log_are(inputs: Path, start: Start) -> None:
+    process = start("serve", "--model", inputs / "model", "--port", 0, "--ui", "--db", "think.db")
+    try:
+        assert process.stdout is not None
+        said = ""
+        while "/think" not in said:
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        address = re.search(r"^page: (http://127\.0\.0\.1:(\d+)/)$", said, flags=re.MULTILINE)
+        key = re.search(r"audit key (\w+) made", said)
+        assert address, said
+        assert key, said
+        assert said.endswith(f"/think: {address[1]}think (audit log: think.db, key {key[1]})\n")
+        until_it_answers(int(address[2]))
+        assert b"<html" in call(int(address[2]), "GET", "/")[1]
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
     out, err = process.communicate(timeout=60)
     return process.returncode, out + err

@@ -3,9 +3,13 @@
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
+import yaml
+from click.testing import CliRunner
 
 import so8t.cli
+from so8t.data.collect.registry import Registry, Source, load_registry
 from so8t.data.safety.purpose import PURPOSE
 
 ROOT = Path(__file__).parents[2]
@@ -50,3 +54,40 @@ def test_the_commands_that_are_shown_are_there(language: str) -> None:
     shown = re.findall(r"^so8t (\w+)", PAGES[language].read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert set(shown) == {"collect", "clean", "data"}
     assert set(shown) <= set(so8t.cli.commands.commands)
+
+
+def registry_example(language: str) -> str:
+    """The one example of a registry on the page."""
+    (example,) = re.findall(r"```yaml\n(.*?)```", PAGES[language].read_text(encoding="utf-8"), flags=re.DOTALL)
+    return example
+
+
+@pytest.mark.parametrize("language", PAGES)
+def test_the_registry_on_the_page_is_read_as_it_stands(language: str, tmp_path: Path) -> None:
+    (tmp_path / "sources.yaml").write_text(registry_example(language), encoding="utf-8")
+    registry = load_registry(tmp_path / "sources.yaml")
+    assert [source.reviewed for source in registry.sources] == [True, False]
+    assert yaml.safe_load(registry_example("ja")) == yaml.safe_load(registry_example("en"))
+
+
+@pytest.mark.parametrize(("language", "required", "none"), [("ja", "必須", "なし"), ("en", "required", "none")])
+def test_the_page_names_every_key_of_the_registry_with_its_default(language: str, required: str, none: str) -> None:
+    section = PAGES[language].read_text(encoding="utf-8").partition("```yaml")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
+
+    def shown(field: msgspec.structs.FieldInfo) -> str:
+        default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+        return none if default is None else f"`{default}`"
+
+    fields = [*msgspec.structs.fields(Registry), *msgspec.structs.fields(Source)]
+    documented = [(row[0].strip("`"), row[-1]) for row in rows]
+    assert documented == [(field.name, required if field.required else shown(field)) for field in fields]
+
+
+def test_the_help_of_collect_shows_a_registry_that_is_read(tmp_path: Path) -> None:
+    told = CliRunner().invoke(so8t.cli.commands, ["collect", "--help"]).output
+    example = told.partition("sources.yaml:\n")[2].partition("\n\n")[0]
+    (tmp_path / "sources.yaml").write_text(example, encoding="utf-8")
+    assert load_registry(tmp_path / "sources.yaml").sources[0].reviewed
+    missing = [key for key in (*Registry.__struct_fields__, *Source.__struct_fields__) if key not in told]
+    assert missing == []

@@ -1,6 +1,7 @@
 """The two READMEs say the same, and what they name is there."""
 
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,20 @@ def test_what_survives_what_names_tests_that_are_there_the_same_in_both_language
         assert len(rows) == len(english) + 1, "every row but the heading has its test"
     missing = [test for path, test in english if f"\ndef {test}(" not in (ROOT / path).read_text(encoding="utf-8")]
     assert missing == []
+
+
+@pytest.mark.parametrize(("name", "ending"), [("README.md", ".md"), ("README.ja.md", ".ja.md")])
+def test_every_page_of_the_documentation_is_listed(name: str, ending: str) -> None:
+    pages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md") if path.parent.name != "adr"}
+    of_language = {page for page in pages if page.endswith(".ja.md") == (ending == ".ja.md")}
+    listed = set(re.findall(r"^- \[(docs/[\w./-]+\.md)\]", READMES[name], flags=re.MULTILINE))
+    assert of_language <= listed
+    assert len(of_language) >= 8
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_secrets_that_the_examples_make_are_not_committed(name: str) -> None:
+    patterns = (ROOT / ".gitignore").read_text(encoding="utf-8").split()
+    secrets = re.findall(r"--(?:key-file|sign) (\S+)", READMES[name])
+    assert set(secrets) == {"audit.key", "kiseki_ed25519"}
+    assert [secret for secret in secrets if not any(fnmatch(secret, pattern) for pattern in patterns)] == []

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kiseki.filesystem import write_new
+from kiseki.telling import counted
 from so8t.serve.audit.errors import AuditInputError
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 DEFAULT_DATABASE = "database/so8t_compliance.db"
 
 _database = click.option(
+    "--db",
     "--database",
+    "database",
     envvar="SO8T_DB_PATH",
     default=DEFAULT_DATABASE,
     show_default=True,
@@ -105,8 +108,8 @@ def verify(
         for head in found.heads:
             click.echo(f"head {head}")
         how = "chains and keyed digests" if found.with_keys else "chains only, without keys (--key)"
-        state = f"{len(found.findings)} findings" if found.findings else "whole"
-        click.echo(f"{found.rows} rows in {len(found.heads)} chains: {state} ({how})")
+        state = f"{counted(len(found.findings), 'finding')}" if found.findings else "whole"
+        click.echo(f"{counted(found.rows, 'row')} in {counted(len(found.heads), 'chain')}: {state} ({how})")
     if found.findings:
         context.exit(1)
     if write_heads is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kiseki.telling import counted
 from so8t.errors import So8tError
 
 if TYPE_CHECKING:
@@ -101,8 +102,7 @@ def clean(
     for line in _summary(statement, out):
         _tell(console, line)
     if not statement["dataset"]["files"]:
-        hint = "" if licence else "; if records state no licence, name it with --licence and --tier"
-        _tell(console, f"no record is left / 残った記録がありません{hint}")
+        _tell(console, f"no record is left / 残った記録がありません{_hint(statement, source, licence)}")
         click.get_current_context().exit(1)
 
 
@@ -146,7 +146,17 @@ def _summary(statement: dict[str, Any], out: Path) -> Iterator[str]:
     kinds = "  ".join(f"{kind} {count}" for kind, count in redactions.items()) or "none"
     yield f"  personal data removed / 個人情報の除去: {kinds}"
     files = statement["dataset"]["files"]
-    yield f"  records / 記録数: {sum(file['records'] for file in files):,} in {len(files)} files"
+    yield f"  records / 記録数: {sum(file['records'] for file in files):,} in {counted(len(files), 'file')}"
+
+
+def _hint(statement: dict[str, Any], source: Path, licence: str | None) -> str:
+    """What may be the reason that nothing is left."""
+    if statement["cleaning"]["blocks"][0]["out"]:
+        return "" if licence else "; if records state no licence, name it with --licence and --tier"
+    form = "so8t clean reads JSONL, one object a line with the key text, html or file"
+    if source.is_file():
+        return f"; no line of {source.name} could be read: {form}"
+    return f"; nothing in {source.name} could be read: {form}, and HTML and text files"
 
 
 @contextmanager
@@ -162,7 +172,7 @@ def _shown_progress(console: Console) -> Iterator[OnProgress]:
         def on_progress(name: str, done: int, tasks: int) -> None:
             nonlocal shown
             if name != shown and not console.is_terminal:
-                _tell(console, f"{_PASSES[name]}: {tasks} tasks")
+                _tell(console, f"{_PASSES[name]}: {counted(tasks, 'task')}")
             shown = name
             bar.update(task, description=_PASSES[name], completed=done, total=tasks)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kiseki.telling import counted
 from so8t.errors import So8tError
 
 if TYPE_CHECKING:
@@ -51,6 +52,22 @@ def collect(context: click.Context, sources: Path, out: Path) -> None:
     Example:
       so8t collect --sources sources.yaml --out collected
       so8t clean collected --out cleaned
+
+    \b
+    sources.yaml:
+      contact: https://example.org/crawler  # a page that says who collects
+      sources:
+        - id: city-library
+          base_urls: [https://library.example.org/]
+          tier: 1                           # trust: 1 authorities, 2 institutions, 3 others
+          terms_url: https://library.example.org/terms
+          licence: CC-BY-4.0
+          purpose: everyday knowledge for training answers
+          allowed_paths: [/articles/]       # [/] for the whole site
+          reviewed_by: data steward         # without a review of its terms a source is not fetched
+          reviewed_at: 2026-11-01
+
+    Also: seconds_between_requests, max_pages, max_depth, sitemaps, terms_sha256 (see docs/guide/data-policy.md).
 
     Exit code: 0 done, 1 the disk refused or the ledger is damaged, 2 wrong use or bad input, 130 interrupted.
     """
@@ -100,7 +117,7 @@ def _summary(statement: dict[str, Any], over_budget: dict[str, int], out: Path) 
         more = f"  ({left} more found than max_pages permits)" if left else ""
         yield f"  {source['id']:<{width}}  tier {source['tier']}  {counts}{more}"
     ledger = statement["ledger"]
-    yield f"  ledger: {ledger['lines']} lines, sha256 {ledger['sha256']}"
+    yield f"  ledger: {counted(ledger['lines'], 'line')}, sha256 {ledger['sha256']}"
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from kiseki.telling import counted
 from so8t.cli.data_statement import statement
 from so8t.data.thinking import ReadResult, read_records
 from so8t.errors import DataError
@@ -52,7 +53,7 @@ def validate(context: click.Context, files: tuple[Path, ...], max_problems: int 
             if as_json:
                 click.echo(msgspec.json.encode({"file": str(file), "error": str(error)}).decode())
             else:
-                click.echo(f"Error: {error}", err=True)
+                click.echo(f"so8t: error: {error}", err=True)
             continue
         if result.problems:
             code = max(code, 1)
@@ -92,7 +93,7 @@ def _as_json(file: Path, result: ReadResult, max_problems: int | None) -> str:
 
 
 def _as_text(file: Path, result: ReadResult, max_problems: int | None) -> str:
-    lines = [f"{file}: {len(result.records)} good rows, {result.bad_rows} bad rows"]
+    lines = [f"{file}: {counted(len(result.records), 'good row')}, {counted(result.bad_rows, 'bad row')}"]
     if result.records:
         lines += [
             f"  {name:<10}" + "  ".join(f"{value} {count}" for value, count in counts.items())
@@ -101,5 +102,6 @@ def _as_text(file: Path, result: ReadResult, max_problems: int | None) -> str:
     shown = result.problems[:max_problems]
     lines += [f"  {problem}" for problem in shown]
     if len(shown) < len(result.problems):
-        lines.append(f"  and {len(result.problems) - len(shown)} more problems (raise --max-problems to see them)")
+        left = counted(len(result.problems) - len(shown), "more problem")
+        lines.append(f"  and {left} (raise --max-problems to see all)")
     return "\n".join(lines)

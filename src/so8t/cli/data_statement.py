@@ -9,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 
+from kiseki.telling import counted
 from so8t.errors import So8tError
 
 _path = click.Path(path_type=Path)
@@ -71,7 +72,7 @@ def statement(
         _write(croissant, describe(stated, described, url=url or "", creator=creator or ""))
     for line in _summary(stated):
         click.echo(line)
-    click.echo(f"statement / データ記載: {out}")
+    click.echo(f"statement / データ説明書: {out}")
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
@@ -95,9 +96,9 @@ def _summary(stated: Mapping[str, Any]) -> Iterator[str]:
                 yield f"  {block['name']}  {block['in']:,} → {block['out']:,}  {_counts(block['dropped'])}"
         yield f"  personal data removed / 個人情報の除去  {_counts(cleaning['redactions'])}"
     for file in stated["dataset"]["files"]:
-        yield f"  {file['path']}  {file['records']:,} records  sha256 {file['sha256']}"
+        yield f"  {file['path']}  {counted(file['records'], 'record', ',')}  sha256 {file['sha256']}"
     nsfw = stated["nsfw"]
-    yield f"  NSFW  {nsfw['records']:,} records  {_counts(nsfw['labels'])}"
+    yield f"  NSFW  {counted(nsfw['records'], 'record', ',')}  {_counts(nsfw['labels'])}"
     yield from (f"  {sentence}" for sentence in nsfw["purpose"].values())
 
 

@@ -202,7 +202,9 @@ def serve(
             )
             click.echo(f"judged by: {', '.join(judge.name for judge in judges) or 'labels stated in the thinking'}")
             name = f"[{settings.host}]" if ":" in settings.host else settings.host
-            click.echo(f"/think: http://{name}:{settings.port}/think (audit log: key {key.key_id})")
+            if settings.ui:
+                click.echo(f"page: http://{name}:{settings.port}/")
+            click.echo(f"/think: http://{name}:{settings.port}/think (audit log: {_place(database)}, key {key.key_id})")
             run_until_signal(server, listener)
 
 
@@ -211,6 +213,20 @@ def _classifier(folder: Path | None) -> ClassifierJudge:
     from so8t.data.safety.judge import ClassifierJudge
 
     return ClassifierJudge(SafetyClassifier.load(folder) if folder else None)
+
+
+def _place(database: str) -> str:
+    """Where the audit log is, without user name, password and parameters.
+
+    Example:
+        >>> _place("database/audit.db"), _place("postgresql://audit:secret@db.example:5433/log?password=secret")
+        ('database/audit.db', 'postgresql://db.example:5433/log')
+    """
+    from so8t.serve.audit.database import database_url, sqlite_file
+
+    url = database_url(database)
+    port = f":{url.port}" if url.port else ""
+    return str(sqlite_file(url) or f"postgresql://{url.host or ''}{port}/{url.database or ''}")
 
 
 def _usual_key() -> AuditKey:

@@ -96,9 +96,7 @@ def find_heads(model: ServedModel, source: Source, *, wanted: bool | None) -> Pa
     if wanted is False or (wanted is None and model.upstream is not None):
         return None
     if model.upstream is not None:
-        raise ConfigError(
-            "--heads read the model's hidden states, which --upstream does not give: leave one out"
-        )
+        raise ConfigError("--heads read the model's hidden states, which --upstream does not give: leave one out")
     file = source.checkpoint / HEADS_FILE
     if file.is_file():
         return file

@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from so8t.data.collect.ledger import read_ledger
+from kiseki.record.opening import has_record
+from so8t.data.collect.ledger import LedgerFolder, read_ledger
 from so8t.data.collect.statement import SCHEMA_VERSION, STATEMENT_FILE, collection_statement
 from so8t.data.safety.purpose import PURPOSE
 from so8t.data.thinking import read_records
@@ -123,7 +124,7 @@ def data_statement(
 
     Raises:
         DataError: a part is missing or damaged, a file has a bad row, or the parts do not belong together.
-        RunFolderError: the collection has no ledger.
+        RunFolderError: the collection's ledger cannot be read.
     """
     sources = {} if collected is None else _sources(collected)
     cleaning = None if cleaned is None else _cleaning(cleaned)
@@ -220,6 +221,12 @@ def _texts(path: Path) -> DatasetFile | None:
 
 
 def _sources(collected: Path) -> dict[str, Any]:
+    ledger = LedgerFolder(collected)
+    if not has_record(ledger):
+        raise DataError(
+            f"{collected} is not a folder of so8t collect: it holds no {ledger.journal.name}; name the one given to "
+            f"so8t collect --out with --collected"
+        )
     content = read_ledger(collected)
     if content.damage:
         raise DataError(f"{collected}: the ledger is not what was written: {content.damage[0]}")

@@ -34,7 +34,7 @@ def numbered_lines(path: Path, digest: hashlib._Hash) -> Iterator[tuple[int, byt
                 if line.strip():
                     yield number, line
     except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist; check the path (data.train_data or --dataset)") from error
+        raise DataError(f"{path} does not exist: check the path") from error
     except OSError as error:
         if path.is_dir():
             raise DataError(f"{path} is a folder; name the .jsonl file in it") from error

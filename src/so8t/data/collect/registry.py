@@ -20,27 +20,26 @@ A source without `reviewed_by` and `reviewed_at` stays in the registry and is no
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-import yaml
 
-from so8t.errors import DataError
+from so8t.data.collect.registry_file import RegistryError, RegistryFile, read_registry_file
+
+__all__ = ["Registry", "RegistryError", "Source", "load_registry", "review_warnings"]
 
 _REVIEW_IS_OLD_DAYS = 365
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_LINE_OF_PATH = re.compile(r" - at `\$(.*)`$")
-# PyYAML lets some of its own accidents out: `!!bool x` ends in a KeyError, `!!timestamp x` in an AttributeError.
-_PARSER_ERRORS = (yaml.YAMLError, ValueError, KeyError, AttributeError, TypeError, RecursionError)
-
-
-class RegistryError(DataError):
-    """The source registry cannot be read or says something that cannot be."""
+_MESSAGE = re.compile(r"(?P<message>.*?)(?: - at `\$(?P<path>[\w.\[\]]*)`)?", re.DOTALL)
+_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`")
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -105,17 +104,15 @@ def load_registry(path: Path) -> Registry:
 
     Raises:
         RegistryError: it cannot be read, has an unknown or a missing key, or a value that cannot be; the message
-            names file, place and remedy.
+            names file, line, place and remedy.
     """
+    file = read_registry_file(path)
     try:
-        registry = msgspec.convert(_read_yaml(path), Registry)
+        registry = msgspec.convert(file.keys, Registry)
     except msgspec.ValidationError as error:
-        text = str(error)
-        place = _LINE_OF_PATH.search(text)
-        where = f"{place[1].lstrip('.')}: " if place and place[1] else ""
-        raise RegistryError(f"{path}: {where}{_LINE_OF_PATH.sub('', text)}; correct the registry") from None
-    for where, problem in _problems(registry):
-        raise RegistryError(f"{path}: {where}: {problem}")
+        raise RegistryError(_what_is_wrong(file, str(error))) from None
+    for steps, where, problem in _problems(registry):
+        raise RegistryError(f"{file.where(steps)}: {where}: {problem}")
     return registry
 
 
@@ -142,48 +139,46 @@ def review_warnings(registry: Registry, today: date) -> list[str]:
     return warnings
 
 
-def _read_yaml(path: Path) -> Any:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise RegistryError(f"no source registry at {path}: check the path given to --sources") from None
-    except UnicodeDecodeError:
-        raise RegistryError(f"{path} is not UTF-8 text: save the registry as UTF-8") from None
-    except OSError as error:
-        raise RegistryError(f"{path} cannot be read: {error.strerror or error}; name a YAML file") from None
-    try:
-        return yaml.load(text, Loader=_UniqueKeys)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise RegistryError(f"{path}{place}: {error.problem or 'not YAML'}; correct the registry") from None
-    except _PARSER_ERRORS as error:
-        what = " ".join(str(error).split())[:200]
-        raise RegistryError(f"{path}: cannot be read as YAML: {what}; correct the registry") from None
+def _what_is_wrong(file: RegistryFile, error: str) -> str:
+    """The sentence about what msgspec refused, from its "message - at `$.path`"."""
+    message, path = _MESSAGE.fullmatch(error).group("message", "path")  # type: ignore[union-attr]
+    steps: list[str | int] = [name or int(index) for name, index in _STEP.findall(path or "")]
+    known, owner = (Source, "source") if steps[:1] == ["sources"] else (Registry, "registry")
+    if unknown := _UNKNOWN.fullmatch(message):
+        steps, said = [*steps, unknown[1]], _unknown_key(unknown[1], known.__struct_fields__, owner)
+    elif missing := _MISSING.fullmatch(message):
+        needed = [field.name for field in msgspec.structs.fields(known) if field.required]
+        said = f"{missing[1]} is missing: a {owner} needs {_listed(needed)}"
+    else:
+        said = f"{message[:1].lower()}{message[1:].replace('`', '')}: correct the value"
+    where = (path or "").lstrip(".")
+    return f"{file.where(steps)}: {where + ': ' if where else ''}{said}"
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """Refuses equal keys, of which PyYAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        for name, times in Counter(str(key.value) for key, _ in node.value).items():
-            if times > 1:
-                raise yaml.MarkedYAMLError(problem=f"key {name!r} stands twice", problem_mark=node.start_mark)
-        return super().construct_mapping(node, deep=deep)
+def _unknown_key(key: str, known: Sequence[str], owner: str) -> str:
+    likely = difflib.get_close_matches(key, known, n=1)
+    hint = f" (did you mean {likely[0]}?)" if likely else ""
+    return f"unknown key {key!r}{hint}: a {owner} has {_listed(known)}"
 
 
-def _problems(registry: Registry) -> list[tuple[str, str]]:
-    found = []
+def _listed(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _problems(registry: Registry) -> Iterator[tuple[list[str | int], str, str]]:
+    """Where in the file, where in words, and what, of everything that types cannot express."""
     if not _is_web_address(registry.contact):
-        found.append(("contact", f"{registry.contact!r} is no web address: give the page where you can be reached"))
+        said = f"{registry.contact!r} is no web address: give the page where you can be reached"
+        yield ["contact"], "contact", said
     if not registry.sources:
-        found.append(("sources", "there are none: add at least one"))
-    for name, times in Counter(source.id for source in registry.sources).items():
-        if times > 1:
-            found.append((f"source {name}", f"the id stands {times} times: give each source its own"))
-    for source in registry.sources:
-        found += [(f"source {source.id}", problem) for problem in _problems_of(source)]
-    return found
+        yield ["sources"], "sources", "there are none: add at least one"
+    times = Counter(source.id for source in registry.sources)
+    for index, source in enumerate(registry.sources):
+        steps: list[str | int] = ["sources", index]
+        if times[source.id] > 1:
+            yield steps, f"source {source.id}", f"the id stands {times[source.id]} times: give each source its own"
+        for problem in _problems_of(source):
+            yield steps, f"source {source.id}", problem
 
 
 def _problems_of(source: Source) -> list[str]:

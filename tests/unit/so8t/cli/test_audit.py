@@ -92,7 +92,7 @@ def test_keygen_makes_a_private_file_and_never_a_second_time(tmp_path: Path, cap
 
 def test_a_whole_log_is_verified(where: list[str], key: list[str], capsys: Capture) -> None:
     assert run("verify", *where, *key) == 0
-    assert "3 rows in 1 chains: whole (chains and keyed digests)" in capsys.readouterr().out
+    assert "3 rows in 1 chain: whole (chains and keyed digests)" in capsys.readouterr().out
     assert run("verify", *where) == 0
     assert "without keys" in capsys.readouterr().out
 
@@ -180,10 +180,20 @@ def test_texts_are_proved_or_not(
     assert run("prove", ids[0], f"raw={tmp_path / 'raw'}", *where, *key) == 0
 
 
+@pytest.mark.parametrize("command", ["verify", "show", "export"])
+def test_the_database_is_named_as_for_serve_too(command: str, where: list[str], capsys: Capture) -> None:
+    said = []
+    for option in ("--db", "--database"):
+        assert run(command, option, where[1]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["verify", "--database", "none.db"], "does not exist"),
+        (["verify", "--db", "none.db"], "does not exist"),
         (["verify", "--since", "nonsense"], "nonsense"),
         (["verify", "--since", "1:2:3"], "WRITER:SEQ:HASH"),
         (["verify", "--key", "none.key"], "none.key"),

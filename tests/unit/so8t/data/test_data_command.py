@@ -38,7 +38,7 @@ def test_a_good_file_is_counted_and_ends_with_0(make_row: Callable[..., Row], wr
 def test_every_bad_row_is_named_by_line_and_field_and_the_answer_is_1(bad_file: Path) -> None:
     result = validate(bad_file)
     assert result.exit_code == 1
-    assert "1 good rows, 3 bad rows" in result.output
+    assert "1 good row, 3 bad rows" in result.output
     for start in ("line 2: final: is blank", "line 2: id: ", "line 3: is not one JSON", "line 4: safety_label: "):
         assert start in result.output
 
@@ -53,7 +53,7 @@ def test_max_problems_limits_what_is_shown_and_says_so(bad_file: Path) -> None:
 def test_a_missing_file_is_2_and_the_others_are_still_checked(bad_file: Path) -> None:
     result = validate(bad_file.with_name("none.jsonl"), bad_file)
     assert result.exit_code == 2
-    assert "does not exist" in result.stderr
+    assert result.stderr == f"so8t: error: {bad_file.with_name('none.jsonl')} does not exist: check the path\n"
     assert "3 bad rows" in result.stdout
 
 

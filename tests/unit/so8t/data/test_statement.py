@@ -153,6 +153,13 @@ def test_a_ledger_that_was_changed_is_refused(tmp_path: Path, collected: Path, r
         stated(tmp_path, rows, collected=collected)
 
 
+def test_a_folder_without_a_ledger_is_named_as_no_collection(tmp_path: Path, rows: Path) -> None:
+    said = r"is not a folder of so8t collect: it holds no ledger\.jsonl; .*--collected"
+    for folder in (tmp_path / "nope", tmp_path):
+        with pytest.raises(DataError, match=said):
+            data_statement([rows], generated_at=NOW, name="x", folder=tmp_path, collected=folder)
+
+
 def test_a_cleaning_of_another_collection_is_refused(tmp_path: Path, collected: Path, cleaned: Path) -> None:
     Ledger(collected, SystemClock(), {"sources": [SOURCE]}).close({"ended": "finished"})
     with pytest.raises(DataError, match="clean it again"):

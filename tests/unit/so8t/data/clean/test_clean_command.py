@@ -22,7 +22,7 @@ def test_a_cleaning_says_what_came_of_every_block(tmp_path, jsonl, prose):
     assert "read 3 → 3" in lines
     assert "confidential 3 → 2 marked 1" in lines
     assert "personal data removed / 個人情報の除去: phone 1" in lines
-    assert lines[0] == "整形・除外 / cleaning: 1 tasks"
+    assert lines[0] == "整形・除外 / cleaning: 1 task"
     assert json.loads((tmp_path / "out" / "data_statement.json").read_text(encoding="utf-8"))["cleaning"]
 
 
@@ -41,6 +41,32 @@ def test_when_no_record_is_left_it_says_why_and_fails(tmp_path, jsonl, prose):
         "no record is left / 残った記録がありません; if records state no licence, name it with --licence"
         in result.stdout
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("README.md", "# Title\n\nThree lines\nof prose.\n"),
+        ("thinking.jsonl", '{"instruction": "x"}\n'),
+        ("list", "[1]\n"),
+    ],
+)
+def test_a_file_of_another_form_is_named_as_such(tmp_path, name, text):
+    source = tmp_path / name
+    source.write_text(text, encoding="utf-8", newline="\n")
+    result = invoke(source, "--out", tmp_path / "out")
+    assert 1 in (result.return_value, result.exit_code)
+    assert f"no record is left / 残った記録がありません; no line of {name} could be read: so8t clean reads JSONL, " in (
+        result.stdout
+    )
+    assert "licence" not in result.stdout
+
+
+def test_files_that_are_empty_are_not_said_to_lack_a_licence(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "page.html").write_text("", encoding="utf-8")
+    result = invoke(tmp_path / "in", "--out", tmp_path / "out")
+    assert "no record is left / 残った記録がありません; nothing in in could be read" in result.stdout
 
 
 @pytest.mark.parametrize(

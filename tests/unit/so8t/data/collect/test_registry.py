@@ -65,6 +65,64 @@ def test_a_key_that_is_missing_is_named(missing: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("contact:", "contacts:", "line 1: unknown key 'contacts' (did you mean contact?): a registry has contact and"),
+        (
+            "base_urls:",
+            "base_url:",
+            "line 4: sources[0]: unknown key 'base_url' (did you mean base_urls?): a source has",
+        ),
+        (
+            "purpose:",
+            "purposes: x\n    purpose:",
+            "line 10: sources[0]: unknown key 'purposes' (did you mean purpose",
+        ),
+        (
+            "purpose:",
+            "robots: x\n    purpose:",
+            "line 10: sources[0]: unknown key 'robots': a source has id, base_urls",
+        ),
+        (
+            "    licence: CC-BY-4.0\n",
+            "",
+            "line 3: sources[0]: licence is missing: a source needs id, base_urls",
+        ),
+        ("tier: 1", "tier: one", "line 5: sources[0].tier: expected int, got str: correct the value"),
+        ("tier: 1", "tier: 7", "line 3: source laws: tier is 7"),
+        ("contact: https://example.org/crawler", "contact: me", "line 1: contact: 'me' is no web address"),
+        ("    tier: 1\n", "    tier: 1\n    tier: 2\n", "line 6, column 5: key 'tier' stands twice"),
+        ("sources:", "source: []\nsources:", "line 2: unknown key 'source' (did you mean sources?)"),
+    ],
+)
+def test_what_is_wrong_is_named_by_file_line_and_known_keys(old: str, new: str, said: str, tmp_path: Path) -> None:
+    text = """contact: https://example.org/crawler
+sources:
+  - id: laws
+    base_urls: [https://laws.example/]
+    tier: 1
+    terms_url: https://laws.example/terms
+    licence: CC-BY-4.0
+    reviewed_by: data steward
+    reviewed_at: 2026-05-01
+    purpose: law texts
+    allowed_paths: [/]
+"""
+    path = write(tmp_path, text)
+    load_registry(path)
+    assert old in text
+    with pytest.raises(RegistryError) as caught:
+        load_registry(write(tmp_path, text.replace(old, new, 1)))
+    assert str(caught.value).startswith(f"{path}, {said}")
+
+
+def test_an_empty_registry_says_what_to_write(tmp_path: Path) -> None:
+    for text in ("", "[]", "x"):
+        with pytest.raises(RegistryError, match=r"sources\.yaml holds no keys: write contact and sources"):
+            load_registry(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"ignore_robots": True}, "ignore_robots"),
