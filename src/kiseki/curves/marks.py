@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
+from kiseki.analysis.phases import phases_that_count, takeovers
 from kiseki.curves.axis import Floats, Limits
 from kiseki.curves.style import ALARM, INK, OTHER_PHASE_COLOURS, PAPER, PHASE_COLOURS, RESTART, font, printable, width
 from kiseki.curves.texts import Language, known, text
 from kiseki.history import History
 
-_MOST_PHASES = 200
 _MOST_CROSSES = 300
 RIBBON_INCHES = 0.2
 
@@ -47,34 +47,25 @@ class Marks:
 
 def marks_of(history: History) -> Marks:
     """Read phases and restarts out of a history."""
-    resumed = [attempt.resume_step for attempt in history.attempts[1:] if attempt.resume_step is not None]
-    return Marks(_phases(history), tuple(sorted({float(step) for step in resumed})))
+    return Marks(_phases(history), tuple(map(float, takeovers(history.attempts))))
 
 
 def _phases(history: History) -> tuple[Phase, ...]:
-    """The phases that count: what a resumed attempt went back behind is as superseded as the rows there are."""
-    starts: dict[int, str] = {}
-    attempt_of_start: dict[int, int] = {}
-    for note in history.notes_of("phase"):
-        step, name, attempt = note.get("step"), note.get("name"), int(note["attempt"])
-        if not isinstance(step, int) or isinstance(step, bool) or not isinstance(name, str):
-            continue
-        later = [other.resume_step for other in history.attempts[attempt:] if other.resume_step is not None]
-        if later and step > min(later):
-            continue
-        if attempt >= attempt_of_start.get(step, 0):
-            starts[step], attempt_of_start[step] = name, attempt
-    changes: list[tuple[float, str]] = []
-    for step in sorted(starts):
-        if not changes or changes[-1][1] != starts[step]:
-            changes.append((float(step), starts[step]))
-    changes = changes[:_MOST_PHASES]
-    ends = [start for start, _ in changes[1:]] + [float("inf")]
-    others = [name for name in dict.fromkeys(name for _, name in changes) if name not in PHASE_COLOURS]
+    counted = phases_that_count(history.notes_of("phase"), history.attempts)
+    others = [name for name in dict.fromkeys(phase.name for phase in counted) if name not in PHASE_COLOURS]
     colours = PHASE_COLOURS | {
         name: OTHER_PHASE_COLOURS[place % len(OTHER_PHASE_COLOURS)] for place, name in enumerate(others)
     }
-    return tuple(Phase(name, start, end, colours[name]) for (start, name), end in zip(changes, ends, strict=False))
+    return tuple(
+        Phase(
+            name=phase.name,
+            start=float(phase.start),
+            # the last shading reaches the edge, also where more phases follow that are not told
+            end=float("inf") if phase.end is None or phase is counted[-1] else float(phase.end),
+            colour=colours[phase.name],
+        )
+        for phase in counted
+    )
 
 
 def phase_name(phase: Phase, language: Language) -> str:

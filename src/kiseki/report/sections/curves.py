@@ -3,13 +3,14 @@
 import re
 from dataclasses import dataclass, replace
 
+from kiseki.analysis.phases import takeovers
 from kiseki.report.document import Block, Curves, Notice, Paragraph, Series, Tone
 from kiseki.report.dossier import Dossier
 from kiseki.report.sections.diagrams import Marked, band_series, diagram, series_of
 from kiseki.report.sections.given import visible
 from kiseki.report.sections.metrics import known_meaning, readable, unit_in
 from kiseki.report.sections.numbers import integer
-from kiseki.report.sections.phases import phase_spans, takeovers
+from kiseki.report.sections.phases import phase_spans
 from kiseki.report.sections.wording import Speaker
 
 FURTHER_DIAGRAMS = 12
@@ -130,4 +131,4 @@ def _baseline_series(dossier: Dossier, panel: _Panel) -> list[Series]:
 
 
 def _marked(dossier: Dossier, say: Speaker) -> Marked:
-    return Marked(takeovers(dossier), phase_spans(dossier, say))
+    return Marked(takeovers(dossier.attempts), phase_spans(dossier, say))
