@@ -15,6 +15,7 @@ from kiseki.curves.style import FONT_PATH
 from kiseki.errors import KisekiError
 from kiseki.report.document import Document
 from kiseki.report.pdf.layout import lay_out
+from kiseki.report.pdf.packing import pack_objects
 
 
 class PdfNotMade(KisekiError):
@@ -59,4 +60,4 @@ def to_pdf(document: Document, attachment: bytes | None = None, attachment_name:
     if warnings:
         told = "; ".join(warning.message for warning in warnings)
         raise PdfNotMade(f"the report was not set as PDF, because typst warned: {told}")
-    return bytes(pdf)
+    return pack_objects(bytes(pdf))

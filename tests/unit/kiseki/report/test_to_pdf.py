@@ -357,7 +357,7 @@ def test_forty_curves_of_two_thousand_points_stay_under_two_megabytes() -> None:
 def test_more_points_than_a_page_needs_are_thinned_and_that_is_said() -> None:
     pdf = to_pdf(document(*(curves(f"metric_{number}", 2000) for number in range(60))))
     assert len(pdf) <= 2_000_000
-    assert text_of(pdf).count("紙面の都合により、図の点をさらに間引いています(極値は保持)。") == 60
+    assert text_of(pdf).count("紙面の都合により、図の点をさらに間引いています（極値は保持）。") == 60
 
 
 def test_a_warning_of_typst_is_an_error_that_says_what_is_wrong(
