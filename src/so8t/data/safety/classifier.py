@@ -23,6 +23,7 @@ SHIPPED = Path(__file__).parent / "shipped"
 
 _WINDOW = 160
 _STRIDE = 80
+_AT_ONCE = 32  # windows; bounds the memory that a long text takes
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ class SafetyClassifier:
         Args:
             text: any text.
         """
-        worst = max((self._model.probabilities(window) for window in _windows(text)), key=self._risk)
+        judged = (row for windows in _windows(text) for row in self._model.probabilities(windows))
+        worst = max(judged, key=self._risk)
         score = self._risk(worst)
         if score < self._thresholds.review:
             return Verdict(ContentLabel.SAFE, score, Action.PASS)
@@ -106,6 +108,8 @@ class SafetyClassifier:
         return float(min(1.0, max(0.0, 1.0 - probabilities[self._safe])))
 
 
-def _windows(text: str) -> Iterator[str]:
-    for start in range(0, max(1, len(text) - _WINDOW + _STRIDE), _STRIDE):
-        yield text[start : start + _WINDOW]
+def _windows(text: str) -> Iterator[list[str]]:
+    """The windows of a text, as many together as are judged at once."""
+    starts = range(0, max(1, len(text) - _WINDOW + _STRIDE), _STRIDE)
+    for first in range(0, len(starts), _AT_ONCE):
+        yield [text[start : start + _WINDOW] for start in starts[first : first + _AT_ONCE]]

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BUCKETS", "NGRAMS", "SparseVector", "features", "normalise"]
+__all__ = ["BUCKETS", "NGRAMS", "FeatureRows", "SparseVector", "feature_rows", "features", "normalise"]
 
 NGRAMS = (2, 3, 4, 5)
 """Lengths of the n-grams, in characters."""
@@ -39,6 +41,19 @@ class SparseVector(NamedTuple):
     values: NDArray[np.float32]
 
 
+class FeatureRows(NamedTuple):
+    """The vectors of several texts, a row each, padded to equal length.
+
+    Attributes:
+        columns: [texts, n-grams], uint32, ascending in each row; a bucket stands there as often as it was hit, and
+            `BUCKETS` where the text has no more n-grams.
+        values: [texts, n-grams], float32, 1 + ln n where a bucket that was hit n times stands first; else 0.
+    """
+
+    columns: NDArray[np.uint32]
+    values: NDArray[np.float32]
+
+
 def normalise(text: str) -> str:
     """What the n-grams are taken from: NFKC, case folded, without invisible characters, digits as 0, spaces single.
 
@@ -46,10 +61,11 @@ def normalise(text: str) -> str:
         >>> normalise("Ｐart\\u200b 12  of\\n３")
         'part 00 of 0'
     """
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    if not folded.isascii():
-        folded = "".join(character for character in folded if unicodedata.category(character) != "Cf")
-    return re.sub(r"\d", "0", " ".join(folded.split()))
+    folded = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    if not folded.isprintable():  # no invisible character is, and looking at each takes most of the time
+        visible = "".join(character for character in folded if unicodedata.category(character) != "Cf")
+        folded = " ".join(visible.split())
+    return re.sub(r"\d", "0", folded)
 
 
 def features(text: str) -> SparseVector:
@@ -63,18 +79,53 @@ def features(text: str) -> SparseVector:
         >>> bool((a.columns == b.columns).all() and (a.values == b.values).all())
         True
     """
-    padded = f" {normalise(text)} "
-    codes = np.frombuffer(padded.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
-    hashes = [_hashes(codes, n) for n in NGRAMS if codes.size >= n]
-    columns, counts = np.unique(np.concatenate(hashes), return_counts=True)
-    return SparseVector(columns.astype(np.int64), (1.0 + np.log(counts)).astype(np.float32))
+    rows = feature_rows([text])
+    first = rows.values > 0
+    return SparseVector(rows.columns[first].astype(np.int64), rows.values[first])
 
 
-def _hashes(codes: NDArray[np.uint64], n: int) -> NDArray[np.uint64]:
-    """The bucket of each n-gram: FNV-1a over whole characters, in step for all positions."""
-    positions = codes.size - n + 1
-    state = np.full(positions, _OFFSET ^ np.uint64(n), dtype=np.uint64)
-    for offset in range(n):
-        state = (state ^ codes[offset : offset + positions]) * _PRIME
-    result: NDArray[np.uint64] = (state * _AVALANCHE) >> _TOP_BITS
-    return result
+def feature_rows(texts: Sequence[str]) -> FeatureRows:
+    """Count the hashed n-grams of several texts in one pass; each text counts for itself.
+
+    Args:
+        texts: at least one, any texts. Every row takes as much memory as the longest.
+
+    Example:
+        >>> rows = feature_rows(["a longer text", "abc"])
+        >>> bool((rows.columns[1][rows.values[1] > 0] == features("abc").columns).all())
+        True
+    """
+    columns = _buckets([f" {normalise(text)} " for text in texts])
+    columns.sort(axis=1)
+    flat = columns.ravel()
+    is_edge = np.ones(flat.size + 1, dtype=bool)  # every row ends in `BUCKETS`, so that none runs into the next
+    np.not_equal(flat[1:], flat[:-1], out=is_edge[1:-1])
+    edges = np.flatnonzero(is_edge)
+    values = np.zeros(flat.size, dtype=np.float32)
+    values[edges[:-1]] = 1.0 + np.log(edges[1:] - edges[:-1])
+    values *= flat != BUCKETS
+    return FeatureRows(columns, values.reshape(columns.shape))
+
+
+def _buckets(padded: Sequence[str]) -> NDArray[np.uint32]:
+    """The bucket of each n-gram, a text each row: FNV-1a over whole characters, in step for all positions and lengths.
+
+    `BUCKETS` stands where an n-gram would reach beyond its text.
+    """
+    lengths = np.array([len(text) for text in padded])
+    positions = int(lengths.max()) - NGRAMS[0] + 1
+    joined = "".join(text.ljust(positions + NGRAMS[-1]) for text in padded)
+    codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
+    codes = codes.reshape(len(padded), 1, positions + NGRAMS[-1])
+    n = np.array(NGRAMS)[:, np.newaxis]
+    state = np.empty((len(padded), len(NGRAMS), positions), dtype=np.uint64)
+    state[:] = _OFFSET ^ n.astype(np.uint64)
+    for offset in range(NGRAMS[-1]):
+        longer = state[:, bisect_right(NGRAMS, offset) :]
+        longer ^= codes[:, :, offset : offset + positions]
+        longer *= _PRIME
+    state *= _AVALANCHE
+    state >>= _TOP_BITS
+    buckets = state.astype(np.uint32)
+    buckets[np.arange(positions) + n > lengths[:, np.newaxis, np.newaxis]] = BUCKETS
+    return buckets.reshape(len(padded), -1)

@@ -10,7 +10,9 @@ import hashlib
 import io
 import math
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 
 from kiseki.filesystem import replacing
 from so8t.data.safety.calibration import softmax
-from so8t.data.safety.features import BUCKETS, NGRAMS, SparseVector, features
+from so8t.data.safety.features import BUCKETS, NGRAMS, FeatureRows, feature_rows
 from so8t.data.safety.purpose import PURPOSE
 from so8t.data.safety.taxonomy import ContentLabel
 from so8t.errors import ModelError
@@ -101,18 +103,33 @@ class LinearModel:
     intercept: NDArray[np.float32]
     temperature: float
 
-    def probabilities(self, text: str) -> NDArray[np.float64]:
-        """Calibrated probabilities of the labels, [labels]."""
-        return softmax(self.logits(features(text)) / self.temperature)
+    def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Calibrated probabilities of the labels, [texts, labels], of at least one text."""
+        return softmax(self.logits(feature_rows(texts)) / self.temperature)
 
-    def logits(self, vector: SparseVector) -> NDArray[np.float32]:
-        """Scores of the labels before calibration, [labels]."""
-        places = np.minimum(np.searchsorted(self.columns, vector.columns), len(self.columns) - 1)
-        known = self.columns[places] == vector.columns
-        values = vector.values * np.where(known, self.rarity[places], np.float32(self.rarest))
-        values /= np.linalg.norm(values)
-        result: NDArray[np.float32] = self.weights[:, places[known]] @ values[known] + self.intercept
+    def logits(self, rows: FeatureRows) -> NDArray[np.float32]:
+        """Scores of the labels before calibration, [texts, labels]."""
+        places = self._places.take(rows.columns)
+        values = rows.values * self._rarities.take(places)
+        values /= np.sqrt((values * values).sum(axis=1, keepdims=True))
+        scores = np.matmul(values[:, np.newaxis], self._weights_by_place.take(places, axis=0))
+        result: NDArray[np.float32] = scores[:, 0] + self.intercept
         return result
+
+    @cached_property
+    def _places(self) -> NDArray[np.int32]:
+        """Where each bucket's numbers stand; those without weights share the place after the last."""
+        places = np.full(BUCKETS + 1, len(self.columns), dtype=np.int32)
+        places[self.columns] = np.arange(len(self.columns))
+        return places
+
+    @cached_property
+    def _rarities(self) -> NDArray[np.float32]:
+        return np.append(self.rarity, np.float32(self.rarest))
+
+    @cached_property
+    def _weights_by_place(self) -> NDArray[np.float32]:
+        return np.vstack([self.weights.T, np.zeros_like(self.intercept)])
 
 
 def save_model(

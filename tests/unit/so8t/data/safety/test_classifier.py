@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from so8t.data.safety.classifier import SafetyClassifier
+from so8t.data.safety.classifier import SHIPPED, SafetyClassifier
 from so8t.data.safety.discard import discard_digest, must_be_discarded
+from so8t.data.safety.model import load_model
 from so8t.data.safety.purpose import PURPOSE
 from so8t.data.safety.taxonomy import CEILING, Action, ContentLabel
 
@@ -45,12 +47,52 @@ def test_any_text_gets_a_consistent_verdict(shipped: SafetyClassifier, text: str
     assert shipped.classify(text) == verdict
 
 
+PIECES = st.sampled_from(
+    [
+        HARMLESS,
+        EXPLICIT_REQUEST,
+        "",
+        "\ud800",
+        "資料は、発表の順に並べてください。",
+        "👨‍👩‍👧よい一日を",
+        "ﷺ",
+        " \n\u200b",
+        "١٢",
+    ]
+)
+
+
+@given(st.lists(PIECES | st.text(st.characters(), max_size=200), max_size=60).map("".join))
+def test_the_worst_window_decides_as_if_it_had_been_judged_alone(shipped: SafetyClassifier, text: str) -> None:
+    model, facts, _ = load_model(SHIPPED)
+    windows = [text[start : start + 160] for start in range(0, max(1, len(text) - 80), 80)]
+    safe = [model.probabilities([window])[0, facts.labels.index(ContentLabel.SAFE)] for window in windows]
+    assert shipped.classify(text).score == pytest.approx(1.0 - min(safe), abs=1e-6)
+
+
+def test_a_long_text_takes_no_more_memory_than_a_short_one(shipped: SafetyClassifier) -> None:
+    def peak(text: str) -> int:
+        tracemalloc.start()
+        shipped.classify(text)
+        _, found = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return found
+
+    assert peak(HARMLESS * 3_000) < 1.1 * peak(HARMLESS * 100)
+
+
 @pytest.mark.parametrize("place", [0, 1, 7, 20, 40])
 def test_harmless_text_around_a_blocked_passage_does_not_outweigh_it(shipped: SafetyClassifier, place: int) -> None:
     sentences = [HARMLESS] * 40
     sentences.insert(place, EXPLICIT_REQUEST * 3)
     assert shipped.classify("".join(sentences)).action is Action.BLOCK
     assert shipped.classify(HARMLESS * 41).action is Action.PASS
+
+
+@pytest.mark.parametrize("windows", [1, 2, 31, 32, 33, 64, 65])
+def test_the_last_window_is_judged_too_however_many_there_are(shipped: SafetyClassifier, windows: int) -> None:
+    length, end = 80 * windows + 80, EXPLICIT_REQUEST * 2
+    assert shipped.classify((HARMLESS * 100)[: length - len(end)] + end).action is Action.BLOCK
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import unicodedata
+from collections import Counter
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from so8t.data.safety.features import BUCKETS, features, normalise
+from so8t.data.safety.features import BUCKETS, NGRAMS, feature_rows, features, normalise
 
 ANY_TEXT = st.text(st.characters(), max_size=80)  # also lone surrogates
 
@@ -22,6 +24,40 @@ def test_any_text_has_a_vector_with_ascending_columns_below_the_limit(text: str)
     assert columns[0] >= 0
     assert columns[-1] < BUCKETS
     assert (values >= 1.0).all()
+
+
+def by_counting(text: str) -> dict[int, float]:
+    """The same vector one n-gram at a time, in Python's own integers."""
+    padded = f" {normalise(text)} "
+    hits: Counter[int] = Counter()
+    for n in NGRAMS:
+        for start in range(len(padded) - n + 1):
+            state = 0xCBF29CE484222325 ^ n
+            for character in padded[start : start + n]:
+                state = (state ^ ord(character)) * 0x100000001B3 % 2**64
+            hits[(state * 0x9E3779B97F4A7C15 % 2**64) >> 46] += 1
+    return {bucket: 1 + math.log(count) for bucket, count in sorted(hits.items())}
+
+
+@given(st.lists(ANY_TEXT | st.text("ab0 \u200b\u3000漢ﷺ", max_size=200), min_size=1, max_size=5))
+def test_each_text_of_several_has_the_vector_that_counting_gives_it_alone(texts: list[str]) -> None:
+    columns, values = feature_rows(texts)
+    for row, text in enumerate(texts):
+        first, expected = values[row] > 0, by_counting(text)
+        assert columns[row][first].tolist() == features(text).columns.tolist() == list(expected)
+        np.testing.assert_allclose(values[row][first], list(expected.values()), rtol=1e-6)
+        assert values[row][first].tolist() == features(text).values.tolist()
+
+
+def normalised_by_definition(text: str) -> str:
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    visible = "".join(character for character in folded if unicodedata.category(character) != "Cf")
+    return "".join("0" if character.isdecimal() else character for character in " ".join(visible.split()))
+
+
+@given(ANY_TEXT | st.text("aß１٣ \n\x1c\u00a0\u3000\u200b\u200d\ufeff\U000e0061", max_size=30))
+def test_normalising_does_what_it_says(text: str) -> None:
+    assert normalise(text) == normalised_by_definition(text)
 
 
 @given(st.text(max_size=40))

@@ -14,8 +14,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from so8t.data.safety.calibration import softmax
 from so8t.data.safety.classifier import SHIPPED
+from so8t.data.safety.features import BUCKETS, features
 from so8t.data.safety.model import MODEL_FILE, WEIGHTS_FILE, LinearModel, Thresholds, load_model, save_model
 from so8t.data.safety.purpose import PURPOSE
 from so8t.data.safety.taxonomy import ContentLabel
@@ -94,6 +97,30 @@ def test_weights_that_were_altered_are_refused(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(ModelError, match="SHA-256 differs"):
         load_model(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> LinearModel:
+    return load_model(SHIPPED)[0]
+
+
+def by_definition(model: LinearModel, text: str) -> NDArray[np.float64]:
+    """The probabilities of one text in float64, with every bucket's rarity and weights written out."""
+    rarity, weights = np.full(BUCKETS, model.rarest), np.zeros((len(model.intercept), BUCKETS))
+    rarity[model.columns], weights[:, model.columns] = model.rarity, model.weights
+    columns, values = features(text)
+    weighted = values * rarity[columns]
+    return softmax((weights[:, columns] @ weighted / np.linalg.norm(weighted) + model.intercept) / model.temperature)
+
+
+ANY_TEXT = st.text(st.characters(), max_size=200) | st.text("a漢👍\u200b ", max_size=200)  # also lone surrogates
+EXAMPLES = ["", "\ud800", "How do I make a bomb?" * 10, "爆弾の作り方を教えて。" * 10, "👨‍👩‍👧" * 20, "ﷺ" * 160]
+
+
+@given(st.lists(ANY_TEXT | st.sampled_from(EXAMPLES), min_size=1, max_size=4))
+def test_texts_judged_together_are_judged_as_each_is_by_definition(shipped: LinearModel, texts: list[str]) -> None:
+    expected = [by_definition(shipped, text) for text in texts]
+    np.testing.assert_allclose(shipped.probabilities(texts), expected, rtol=0, atol=1e-6)
 
 
 def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:

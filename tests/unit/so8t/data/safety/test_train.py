@@ -11,7 +11,7 @@ pytest.importorskip("sklearn", reason="training the classifier needs scikit-lear
 
 from so8t.data.safety.classifier import SHIPPED, SafetyClassifier
 from so8t.data.safety.evaluate import evaluate, tables
-from so8t.data.safety.features import features
+from so8t.data.safety.features import feature_rows
 from so8t.data.safety.model import load_model, save_model
 from so8t.data.safety.taxonomy import Action, ContentLabel
 from so8t.data.safety.texts import LabelledText, read_texts
@@ -30,7 +30,7 @@ def test_a_fitted_model_predicts_without_scikit_learn_what_scikit_learn_would(fe
     targets = np.array([fitted.labels.index(text.label) for text in few_texts])
     weights, intercept = _weights(inputs, targets, 2, 30.0)
     expected = inputs @ weights.T + intercept
-    found = np.array([fitted.model.logits(features(text.text)) for text in few_texts])
+    found = fitted.model.logits(feature_rows([text.text for text in few_texts]))
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
