@@ -6,8 +6,10 @@ Parsing is the grammar and the search for disguised tags; the whole gate adds th
 """
 
 import argparse
+import base64
 import json
 import platform
+import random
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -32,8 +34,21 @@ def filled(piece: str, size: int) -> str:
 
 
 def in_parts(piece: str) -> str:
-    """A well-formed text of 1 MB: three quarters thinking, one quarter final."""
+    """A well-formed text of 1 MB: three quarters thinking, one quarter final, which repeats it."""
     return "".join(f"<{tag}>{filled(piece, SIZE // 4)}</{tag}>" for tag in PARTS)
+
+
+def unrepeated(characters: str) -> str:
+    """The same in characters drawn at random, so that the final part repeats nothing."""
+    size, draw = SIZE // 4 // len(characters[0].encode()), random.Random(0).choices
+    return "".join(f"<{tag}>{''.join(draw(characters, k=size))}</{tag}>" for tag in PARTS)
+
+
+def base64_words() -> str:
+    """A final part of words that each have to be decoded and compared with all thinking."""
+    words = " ".join(base64.b64encode(f"harmless word {n:05}".encode()).decode() for n in range(300))
+    parts = dict.fromkeys(PARTS, "p") | {PARTS[0]: filled("x ", SIZE), PARTS[-1]: words}
+    return "".join(f"<{tag}>{part}</{tag}>" for tag, part in parts.items())
 
 
 def texts() -> dict[str, str]:
@@ -42,6 +57,8 @@ def texts() -> dict[str, str]:
     return {
         "English": in_parts("Put the notes in the order of the talk, then read them aloud once. "),
         "Japanese": in_parts("資料は、発表の順に並べてから、一度、声に出して読んでください。"),
+        "English, nothing repeated": unrepeated("etaoinshrdlu" + 8 * " "),
+        "Japanese, nothing repeated": unrepeated("資料は発表の順に並べてから一度声に出して読んでください"),
         "Cyrillic": in_parts("Разложите заметки по порядку доклада. "),
         "emoji": in_parts("よい一日を👍🏽👨‍👩‍👧 "),
         "accents (combining marks)": in_parts("e\u0301a\u0300o\u0302 "),
@@ -55,6 +72,7 @@ def texts() -> dict[str, str]:
         "white space only": in_parts("\u3000"),
         "nested opening tags": filled("<think-task>", SIZE),
         "opening and closing tags in turn": filled("<think-task></think-task>", SIZE),
+        "8,000 characters of Base64 beside 1 MB of thinking": base64_words(),
         "final never closed": short + filled("a", SIZE),
     }
 

@@ -189,11 +189,12 @@ class Gate:
 
     def _repeats(self, blocks: Sequence[Block], plain: Sequence[str], query: str) -> bool:
         try:
-            answers = [plain[-1], *(readings(text)[-1] for text in base64_texts(blocks[-1].text))]
+            decoded = [readings(text)[-1] for text in base64_texts(blocks[-1].text)]
         except FormatViolation:
             return True
-        asked = _plain_query(query)
-        return any(repeats(answer, " ".join(plain[:-1]), asked, self._policy.overlap) for answer in answers)
+        # one text, so that thinking cut into pieces is found too, and many pieces cost what one does
+        answer = "\n".join((plain[-1], *decoded))
+        return repeats(answer, " ".join(plain[:-1]), _plain_query(query), self._policy.overlap)
 
     def _decided(self, blocks: Sequence[Block], parts: Parts | None, language: Language) -> Judged:
         final = blocks[-1].text

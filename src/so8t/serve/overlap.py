@@ -19,12 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from so8t.errors import ConfigError
+from so8t.serve.run_hashes import Codes, among, blocks, runs, stretches
 
 __all__ = ["OverlapLimits", "base64_texts", "repeats"]
-
-_Codes = NDArray[np.uint64]
-_BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2**64
-_INVERSE = pow(_BASE, -1, 2**64)
 
 _JAPANESE = (
     (0x3005, 0x3007),
@@ -36,8 +33,7 @@ _JAPANESE = (
     (0x20000, 0x3FFFF),
 )
 """Code points of kana and kanji, both ends included."""
-_LETTER, _KANA_OR_KANJI = 1, 2
-_ORDINARY = 1 << 14  # characters; longer texts pay for their own powers
+_SPACE, _OTHER, _LETTER, _KANA_OR_KANJI = range(4)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}")
 
 
@@ -117,120 +113,88 @@ def _decoded(run: str) -> str:
     return base64.b64decode(whole + "=" * (-len(whole) % 4)).decode("utf-8", "ignore")
 
 
-def _share_a_run(answer: _Codes, thinking: _Codes, query: Callable[[], _Codes], length: int) -> bool:
+def _share_a_run(answer: Codes, thinking: Codes, query: Callable[[], Codes], length: int) -> bool:
     if min(len(answer), len(thinking)) < length or not _may_share(answer, thinking, length // 2):
         return False
-    known = _runs(query(), length // 4)
+    known = runs(query(), length // 4)
     answer, thinking = _without(answer, known, length // 4), _without(thinking, known, length // 4)
-    return bool(_among(_runs(thinking, length), _both_ways(answer, length)).any())
+    both_ways = np.concatenate([runs(answer, length), runs(answer[::-1], length)])
+    return bool(among(runs(thinking, length), both_ways).any())
 
 
-def _may_share(answer: _Codes, thinking: _Codes, half: int) -> bool:
+def _may_share(answer: Codes, thinking: Codes, half: int) -> bool:
     """Rule out, cheaply, a common run of twice `half`: it would hold one of the answer's blocks whole."""
-    return bool(_among(_runs(thinking, half), _both_ways(answer, half, step=half)).any())
+    both_ways = np.concatenate([blocks(answer, half), blocks(answer[::-1], half)])
+    return bool(among(runs(thinking, half), both_ways).any())
 
 
-def _both_ways(codes: _Codes, length: int, step: int = 1) -> _Codes:
-    return np.concatenate([_runs(codes, length)[::step], _runs(codes[::-1], length)[::step]])
-
-
-def _among(hashes: _Codes, wanted: _Codes) -> NDArray[np.bool_]:
-    """Tell of each hash whether it is wanted."""
-    if not len(wanted):
-        return np.zeros(len(hashes), dtype=bool)
-    ordered = np.sort(wanted)
-    nearest = np.searchsorted(ordered, hashes).clip(max=len(ordered) - 1)
-    found: NDArray[np.bool_] = ordered[nearest] == hashes
-    return found
-
-
-def _without(codes: _Codes, known: _Codes, length: int) -> _Codes:
+def _without(codes: Codes, known: Codes, length: int) -> Codes:
     """Take out every stretch of this length whose hash is known."""
-    hits = np.flatnonzero(_among(_runs(codes, length), known))
+    hits = np.flatnonzero(among(runs(codes, length), known))
     if not len(hits):
         return codes
     edges = np.zeros(len(codes) + 1, dtype=np.int64)
     np.add.at(edges, hits, 1)
     np.add.at(edges, hits + length, -1)
-    kept: _Codes = codes[np.cumsum(edges[:-1]) == 0]
+    kept: Codes = codes[np.cumsum(edges[:-1]) == 0]
     return kept
-
-
-def _runs(codes: _Codes, length: int) -> _Codes:
-    """Hash every run of `length` codes."""
-    count = max(len(codes) - length + 1, 0)
-    prefix = _prefix(codes)
-    return (prefix[length : length + count] - prefix[:count]) * _powers(_INVERSE, count)
-
-
-def _stretches(codes: _Codes, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> _Codes:
-    """Hash stretches of codes of any length."""
-    prefix = _prefix(codes)
-    return (prefix[ends] - prefix[starts]) * _powers(_INVERSE, len(codes))[starts]
-
-
-def _prefix(codes: _Codes) -> _Codes:
-    """Sums whose differences, times a power of the inverse, are polynomial hashes modulo 2^64."""
-    prefix = np.empty(len(codes) + 1, dtype=np.uint64)
-    prefix[0] = 0
-    np.cumsum(codes * _powers(_BASE, len(codes)), out=prefix[1:])
-    return prefix
-
-
-def _powers(base: int, count: int) -> _Codes:
-    """The powers of a base modulo 2^64, from 0; those for ordinary texts are computed once."""
-    return _ordinary_powers(base)[:count] if count <= _ORDINARY else _computed_powers(base, count)
-
-
-@cache
-def _ordinary_powers(base: int) -> _Codes:
-    return _computed_powers(base, _ORDINARY)
-
-
-def _computed_powers(base: int, count: int) -> _Codes:
-    powers = np.full(count, base, dtype=np.uint64)
-    powers[:1] = 1
-    return np.cumprod(powers, dtype=np.uint64)
 
 
 class _Streams:
     """The streams of one text, each made when it is asked for."""
 
     def __init__(self, text: str) -> None:
-        self.characters = _codes(" ".join(text.split()))
-        self._kinds = _kinds()[self.characters]
+        self._text = text
 
     @cached_property
-    def letters(self) -> _Codes:
+    def _shown(self) -> tuple[Codes, NDArray[np.uint8]]:
+        """The characters, white space counted once, and the kind of each."""
+        codes = _codes(self._text.strip())
+        kinds = _kinds().take(codes)
+        is_kept = kinds != _SPACE
+        codes = np.where(is_kept, codes, np.uint64(ord(" ")))
+        is_kept[1:] |= is_kept[:-1]
+        return codes[is_kept], kinds[is_kept]
+
+    @property
+    def characters(self) -> Codes:
+        return self._shown[0]
+
+    @cached_property
+    def letters(self) -> Codes:
         return self._of_kind(_LETTER)
 
     @cached_property
-    def japanese(self) -> _Codes:
+    def japanese(self) -> Codes:
         return self._of_kind(_KANA_OR_KANJI)
 
-    def _of_kind(self, least: int) -> _Codes:
-        chosen: _Codes = self.characters[self._kinds >= least]
+    def _of_kind(self, least: int) -> Codes:
+        codes, kinds = self._shown
+        chosen: Codes = codes[kinds >= least]
         return chosen
 
     @cached_property
-    def words(self) -> _Codes:
-        inside = np.zeros(len(self.characters) + 2, dtype=np.int8)
-        inside[1:-1] = self._kinds >= _LETTER
+    def words(self) -> Codes:
+        codes, kinds = self._shown
+        inside = np.zeros(len(codes) + 2, dtype=np.int8)
+        inside[1:-1] = kinds >= _LETTER
         edges = np.diff(inside)
-        return _stretches(self.characters, np.flatnonzero(edges == 1), np.flatnonzero(edges == -1))
+        return stretches(codes, np.flatnonzero(edges == 1), np.flatnonzero(edges == -1))
 
 
-def _codes(text: str) -> _Codes:
-    return np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
+def _codes(text: str) -> NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
 
 
 @cache
 def _kinds() -> NDArray[np.uint8]:
     """Give the kind of every code point."""
-    table = np.zeros(0x110000, dtype=np.uint8)
+    table = np.full(0x110000, _OTHER, dtype=np.uint8)
     for code in range(0x20000):
         if chr(code).isalnum():
             table[code] = _LETTER
+        elif chr(code).isspace():
+            table[code] = _SPACE
     for first, last in _JAPANESE:
         table[first : last + 1] = _KANA_OR_KANJI
     return table

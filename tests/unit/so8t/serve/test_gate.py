@@ -200,6 +200,14 @@ def test_nobody_judges_a_question_without_judges_and_a_broken_judge_refuses_it()
     assert (refused.outcome, refused.failed_judgements) == (Outcome.REFUSED, 1)
 
 
+def test_thinking_cut_into_base64_pieces_repeats_it() -> None:
+    thought = "the spare key of the archive is kept below the third stone from the gate of the old mill by the river"
+    pieces = [base64.b64encode(thought[start : start + 30].encode()).decode() for start in range(0, len(thought), 30)]
+    assert judged(text=stating(task=thought, final="See: " + " ".join(pieces)), allow_unjudged=True).outcome is (
+        Outcome.FINAL_REJECTED
+    )
+
+
 def test_a_judge_that_wants_to_end_the_process_is_let() -> None:
     class Stopping:
         def decide(self, text: str) -> Decision:

@@ -45,6 +45,13 @@ def test_40_japanese_characters_in_common_are_too_many_whatever_stands_between_t
     assert repeats("了。" + "・".join(shared) + "ん", f"以{shared}上", "", LIMITS) is found
 
 
+@pytest.mark.parametrize(("marks", "found"), [(32, False), (33, True)])
+@pytest.mark.parametrize("space", [" ", "\n", "\u3000 \t", "\x1c\r\n"])
+def test_white_space_of_any_kind_counts_once(marks: int, found: bool, space: str) -> None:
+    shared = random.Random(0).choices(".,;:!?-+*/", k=marks)
+    assert repeats(space + " ".join(shared) + space, "\xa0" + space.join(shared), "", LIMITS) is found
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -91,12 +98,25 @@ def test_common_phrases_are_no_repetition() -> None:
     assert not repeats(answer, THOUGHT, "", LIMITS)
 
 
-def naive(answer: str, thinking: str, limits: OverlapLimits) -> bool:
-    """The same question with the longest common run of every stream, by trying all of them."""
+def naive(answer: str, thinking: str, query: str, limits: OverlapLimits) -> bool:
+    """The same question by trying all runs of every stream."""
 
-    def share(a: list[str], b: list[str], length: int) -> bool:
-        runs = {tuple(way[i : i + length]) for way in (b, b[::-1]) for i in range(len(b) - length + 1)}
-        return any(tuple(a[i : i + length]) in runs for i in range(len(a) - length + 1))
+    def runs(stream: list[str], length: int, step: int = 1) -> set[tuple[str, ...]]:
+        return {tuple(stream[i : i + length]) for i in range(0, len(stream) - length + 1, step)}
+
+    def both_ways(stream: list[str], length: int, step: int = 1) -> set[tuple[str, ...]]:
+        return runs(stream, length, step) | runs(stream[::-1], length, step)
+
+    def without(stream: list[str], known: set[tuple[str, ...]], length: int) -> list[str]:
+        starts = [i for i in range(len(stream) - length + 1) if tuple(stream[i : i + length]) in known]
+        return [code for i, code in enumerate(stream) if not any(start <= i < start + length for start in starts)]
+
+    def share(a: list[str], t: list[str], q: list[str], length: int) -> bool:
+        half, quarter = length // 2, length // 4
+        if not runs(t, half) & both_ways(a, half, step=half):
+            return False
+        known = runs(q, quarter)
+        return bool(runs(without(t, known, quarter), length) & both_ways(without(a, known, quarter), length))
 
     streams = [
         (lambda text: list(" ".join(text.split())), limits.characters),
@@ -104,18 +124,29 @@ def naive(answer: str, thinking: str, limits: OverlapLimits) -> bool:
         (lambda text: re.findall("[ぁ-んァ-ヶ一-龥]", text), limits.japanese),
         (lambda text: re.findall(r"\w+", text), limits.words),
     ]
-    return any(share(stream(answer), stream(thinking), length) for stream, length in streams)
+    return any(share(*map(stream, (answer, thinking, query)), length) for stream, length in streams)
 
 
-small = st.text("ab .漢か", max_size=40)
+small = st.text("ab .漢か\n\u3000\x1c", max_size=40)
+limit = st.integers(4, 9)
 
 
-@given(small, small, st.integers(4, 9), st.integers(4, 9), st.integers(4, 9))
+@given(st.lists(st.text("ab .漢か\n", min_size=1, max_size=6), min_size=1, max_size=4), st.data(), limit, limit, limit)
 def test_the_hashes_say_what_trying_everything_says(
-    answer: str, thinking: str, characters: int, japanese: int, words: int
+    pieces: list[str], data: st.DataObject, characters: int, japanese: int, words: int
 ) -> None:
+    composed = st.lists(st.sampled_from(pieces) | st.text("ab 漢", max_size=3), max_size=8).map("".join)
+    answer, thinking, query = data.draw(composed | small), data.draw(composed | small), data.draw(composed | small)
     limits = OverlapLimits(characters=characters, japanese=japanese, words=words)
-    assert repeats(answer, thinking, "", limits) == naive(answer, thinking, limits)
+    assert repeats(answer, thinking, query, limits) == naive(answer, thinking, query, limits)
+
+
+@pytest.mark.parametrize(("common", "found"), [(63, False), (64, True)])
+def test_a_run_is_found_in_texts_too_long_for_the_stored_powers(common: int, found: bool) -> None:
+    shared = letters(common)
+    answer, thinking = f"{letters(40_000, seed=1)}1{shared}2", f"{letters(90_000, seed=2)}3{shared}4"
+    assert repeats(answer, thinking, "", LIMITS) is found
+    assert repeats(answer, thinking[::-1], "", LIMITS) is found
 
 
 @given(small, small, small)
