@@ -1,7 +1,9 @@
 """What /think costs when writing the text costs nothing: answers per second, latency, and a thousand at once.
 
 The server runs in a process of its own with the real gate and the real audit log (SQLite, synced at every commit); the
-generator answers at once. The clients are in this process and share the machine's cores with it. Figures, never a test.
+generator answers at once. It runs twice: without a judge, and with the classifier that `so8t serve` asks by default
+about the question, about thinking and answer together, and about the answer alone. The clients are in this process and
+share the machine's cores with it. Figures, never a test.
 """
 
 import argparse
@@ -13,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,8 +26,8 @@ RESULTS = Path(__file__).parent / "results"
 
 SERVER = """
 import sys
-from dataclasses import replace
 from pathlib import Path
+from so8t.data.safety.judge import ClassifierJudge
 from so8t.serve.app import create_app
 from so8t.serve.audit.keys import AuditKey
 from so8t.serve.audit.log import AuditLog
@@ -33,7 +37,6 @@ from so8t.serve.settings import Settings
 
 THOUGHT = "The user asks for everyday advice; nothing in it can harm anybody. " * 6
 ADVICE = "手袋を着けてください。" * 10
-ADVICE = "手袋を着けてください。" * 10
 
 class Instant:
     async def generate(self, request):
@@ -42,11 +45,12 @@ class Instant:
     async def close(self):
         pass
 
+database, max_running, judges = sys.argv[1:]
 listener = listening_socket("127.0.0.1", 0)
-settings = Settings(requests_per_minute=0, max_running=int(sys.argv[2]), port=listener.getsockname()[1])
-audit = AuditLog(Path(sys.argv[1]) / "audit.db", AuditKey.of(bytes(32)))
-app = create_app(settings, Instant(), Gate([], GatePolicy(allow_unjudged=True)), audit,
-                 judge_in_thread=False)
+settings = Settings(requests_per_minute=0, max_running=int(max_running), port=listener.getsockname()[1])
+audit = AuditLog(database, AuditKey.of(bytes(32)))
+gate = Gate([ClassifierJudge()], GatePolicy()) if judges == "classifier" else Gate([], GatePolicy(allow_unjudged=True))
+app = create_app(settings, Instant(), gate, audit, judge_in_thread=False)
 print(settings.port, flush=True)
 run_until_signal(make_server(app, header_seconds=10, drain_seconds=10), listener)
 audit.close()
@@ -148,46 +152,73 @@ def shown(latencies: list[float]) -> str:
     return ", ".join(f"{name} {latencies[len(latencies) * part // 100] * 1e3:.1f} ms" for part, name in parts)
 
 
+@contextmanager
+def serving(judges: str) -> Iterator[tuple[int, int]]:
+    """A warm server with the classifier or without: process id and port."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", SERVER, str(Path(folder) / "audit.db"), "1000", judges]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+            assert server.stdout is not None
+            port = int(server.stdout.readline())
+            asyncio.run(steady(port, 4, 1.0))
+            yield server.pid, port
+            server.terminate()
+
+
+def steady_figures(pid: int, port: int, clients: int, seconds: float) -> tuple[str, str]:
+    before = cpu_seconds(pid)
+    rate, latencies = asyncio.run(steady(port, clients, seconds))
+    cost = (cpu_seconds(pid) - before) / len(latencies)
+    figures = f"{rate:.0f}/s, {shown(latencies)}, {cost * 1e3:.2f} ms CPU of the server each"
+    return f"{clients} clients, each asking again at once", figures
+
+
+def paced_figures(port: int, per_second: int, seconds: float) -> tuple[str, str]:
+    return f"{per_second} requests a second, on time or not", shown(asyncio.run(paced(port, per_second, seconds)))
+
+
+def figures(seconds: float) -> Iterator[tuple[str, str]]:
+    """Name and figures of every series."""
+    with serving("none") as (pid, port):
+        for clients in (1, 8, 16):
+            yield steady_figures(pid, port, clients, seconds)
+        for per_second in (250, 500):
+            yield paced_figures(port, per_second, seconds)
+        counts = asyncio.run(at_once(port, 1000))
+        yield "1,000 at one moment, bound 1,000", ", ".join(f"{number} {name}" for name, number in counts.items())
+    with serving("classifier") as (pid, port):
+        name, found = steady_figures(pid, port, 8, seconds)
+        yield f"with the classifier, as by default: {name}", found
+        for per_second in (250, 500):
+            name, found = paced_figures(port, per_second, seconds)
+            yield f"with the classifier, as by default: {name}", found
+
+
 def main() -> None:
     """Measure, print, keep."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--seconds", type=float, default=10.0, help="of each series (default: 10)")
-    seconds = options.parse_args().seconds
-    figures: list[tuple[str, str]] = []
+    options.add_argument("--results", type=Path, default=RESULTS, help="folder of the page (default: results/)")
+    settings = options.parse_args()
     busy = os.getloadavg()
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", SERVER, folder, "1000"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-            assert server.stdout is not None
-            port = int(server.stdout.readline())
-            asyncio.run(steady(port, 4, 1.0))  # warms up
-            for clients in (1, 8, 16):
-                before = cpu_seconds(server.pid)
-                rate, latencies = asyncio.run(steady(port, clients, seconds))
-                cost = (cpu_seconds(server.pid) - before) / len(latencies)
-                figure = f"{rate:.0f}/s, {shown(latencies)}, {cost * 1e3:.2f} ms CPU of the server each"
-                figures.append((f"{clients} clients, each asking again at once", figure))
-            for per_second in (250, 500):
-                latencies = asyncio.run(paced(port, per_second, seconds))
-                figures.append((f"{per_second} requests a second, on time or not", shown(latencies)))
-            counts = asyncio.run(at_once(port, 1000))
-            figures.append(("1,000 at one moment, bound 1,000", ", ".join(f"{n} {name}" for name, n in counts.items())))
-            server.terminate()
+    rows = [f"| {what} | {figure} |" for what, figure in figures(settings.seconds)]
     lines = [
         f"# Serving /think, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "",
         f"Python {platform.python_version()}, {platform.system()} {platform.release()}; {os.cpu_count()} cores,",
         f"clients on the same; load average {busy[0]:.1f} before, {os.getloadavg()[0]:.1f} after (0: quiet).",
-        "The generator answers at once; gate, audit commit (SQLite, synced) and HTTP are real.",
+        "The generator answers at once; gate, audit commit (SQLite, synced) and HTTP are real. Nobody judges but where",
+        "the classifier is named; it judges the question, thinking and answer together, and the answer.",
         "",
         "| | |",
         "|---|---:|",
-        *(f"| {what} | {figure} |" for what, figure in figures),
+        *rows,
         "",
     ]
     print("\n".join(lines))
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{datetime.now(UTC):%Y-%m-%d}-serve.md").write_text("\n".join(lines), encoding="utf-8", newline="\n")
+    settings.results.mkdir(parents=True, exist_ok=True)
+    file = settings.results / f"{datetime.now(UTC):%Y-%m-%d}-serve.md"
+    file.write_text("\n".join(lines), encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":
