@@ -21,10 +21,11 @@ from kiseki.evidence.pack import pack
 from kiseki.evidence.rebuild import place_journal
 from kiseki.evidence.statement import encode_statement, parse_statement
 from kiseki.evidence.verify import verify_pack, verify_run
-from kiseki.evidence.withholding import redact
+from kiseki.evidence.withholding import redact, secrets_in
 from kiseki.evidence.zip_reading import NotAPack, ZipReader
 from kiseki.provenance.redaction import Redactor
 from kiseki.record.line import SEAL, frame, parse
+from kiseki.report.generate import generate_report
 from kiseki.run_folder import RunFolder
 
 KEY = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"a key for tests").digest())
@@ -156,6 +157,46 @@ def test_what_is_shown_and_what_was_taken_out_give_the_whole_back(
         assert opening["at"] == at
         shown = _put_back(shown, [part.replace("~1", "/").replace("~0", "~") for part in at.split("/")[1:]], opening)
     assert shown == content
+
+
+SECRETIVE = st.from_regex("(eval_|max_new_|loss_per_|hf_)?tokens?|password|secret_recall|credentials", fullmatch=True)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.dictionaries(SECRETIVE, st.floats(), min_size=1), st.dictionaries(SECRETIVE, st.floats(), min_size=1))
+def test_the_numbers_of_a_report_never_look_like_secrets_whatever_they_are_called(
+    ours: dict[str, float], theirs: dict[str, float]
+) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        run, baseline = RunFolder(Path(root) / "run"), RunFolder(Path(root) / "baseline")
+        for folder, numbers in ((run, ours), (baseline, theirs)):
+            with TrainingMetricsRecorder(folder.root, save_plots=False, companion=False, config=numbers) as recorder:
+                recorder.record_step(1, 0.0, 1.0, 0.1, **numbers)
+                recorder.record_evaluation(1, 0.0, eval_loss=1.0, **numbers)
+                recorder.generate_poc_report(final_metrics=numbers, formats=("json", "csv"))
+        generate_report(run, baseline=baseline, formats=("json", "csv"))
+        path = pack(run, Path(root) / "x.zip", key=KEY).path
+        assert verify_pack(path, named_key=KEY.public_key()).exit_code == 0
+
+
+hinting_texts = st.lists(
+    st.sampled_from(["--hf-token", "password", "Bearer ", "hf_abcdefghijkl", "[redacted]", "5", "NaN", "abc"])
+    | st.sampled_from(["https://", "user:pw@", "example.org/x", "/srv/a/b", "/srv/a/", "taro", "~"])
+    | st.sampled_from("=: '\"<>[]{},\n"),
+    max_size=8,
+).map("".join)
+hinting_values = st.recursive(
+    hinting_texts | st.integers() | st.none(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(hinting_texts | SECRETIVE, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=1000)
+@given(hinting_values)
+def test_what_secrets_were_taken_out_of_does_not_look_as_if_it_held_one(value: Any) -> None:
+    redactor = Redactor(home="/srv/people/taro", names=("taro",))
+    assert not secrets_in(redactor.value(value), redactor)
 
 
 def _put_back(shown: Any, path: list[str], opening: dict[str, Any]) -> Any:

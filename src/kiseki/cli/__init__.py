@@ -18,6 +18,7 @@ from kiseki.cli.show import show
 from kiseki.cli.timestamp import timestamp
 from kiseki.cli.verify import verify
 from kiseki.errors import KisekiError
+from kiseki.terminal import accept_any_encoding
 
 INTERRUPTED = 130
 READER_GONE = 141
@@ -62,6 +63,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    accept_any_encoding()
     try:
         code = commands.main(args=arguments, prog_name="kiseki", standalone_mode=False)
     except KisekiError as error:

@@ -6,6 +6,7 @@ import click
 
 from kiseki.cli.progress import Progress
 from kiseki.cli.run_argument import run_argument, run_folder
+from kiseki.telling import counted
 
 _SNAPSHOT = (
     "学習が記録中のため、最後の封印までを収録しました。 / This run is being recorded: it is packed up to its last seal."
@@ -65,7 +66,7 @@ def pack(run: Path, key_path: Path | None, out: Path, confidentiality: str, jour
     except NotIntact as refused:
         show_answer(refused.answer, refused.answer.language, err=True)
         raise
-    click.echo(f"{packed.path.as_posix()} ({packed.bytes:,} bytes, {packed.files} files)")
+    click.echo(f"{packed.path.as_posix()} ({packed.bytes:,} bytes, {counted(packed.files, 'file')})")
     click.echo(_UNSIGNED if packed.key_id is None else f"鍵ID / key id: {packed.key_id}")
     if packed.snapshot:
         click.echo(_SNAPSHOT)

@@ -13,6 +13,7 @@ import click
 from kiseki.cli.run_argument import run_argument, run_folder
 from kiseki.errors import RunFolderError, UsageError
 from kiseki.run_folder import RunFolder
+from kiseki.telling import counted
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -107,7 +108,7 @@ def _show(plan: "Plan", repository: "Repository | None") -> None:
     width = max(len(file.path) for file in plan.files)
     for file in plan.files:
         click.echo(f"  {file.path:<{width}}  {file.bytes:>13,}  {file.sha256[:12]}")
-    click.echo(f"  {len(plan.files)} files, {plan.bytes:,} bytes\n")
+    click.echo(f"  {counted(len(plan.files), 'file')}, {plan.bytes:,} bytes\n")
     # The card that stands there is other people's text; a terminal must not be steered by it.
     shown = "".join(one if one.isprintable() or one in "\n\t" else "�" for one in plan.card_diff)
     click.echo(shown or "README.md: 変更なし / unchanged")
@@ -124,7 +125,7 @@ def _standing(repository: "Repository | None") -> str:
 def _upload(api: "HfApi", plan: "Plan", repository: "Repository", *, public: bool, create_pr: bool) -> None:
     from kiseki.hub.upload import upload
 
-    with _told(f"uploading {len(plan.files)} files, {plan.bytes:,} bytes"), _quiet_library():
+    with _told(f"uploading {counted(len(plan.files), 'file')}, {plan.bytes:,} bytes"), _quiet_library():
         published = upload(api, plan, repository, public=public, create_pr=create_pr)
     if published.changed:
         click.echo(f"\n送信しました / Uploaded: {published.url}")

@@ -95,7 +95,7 @@ def report(
 
     (folder,) = folders
     check_formats(names, out)
-    compared = run_folder(baseline) if baseline is not None else None
+    compared = None if baseline is None else _another_run(folder, baseline)
     _refresh(folder, needed=out is None)
     files = generate_report(
         folder,
@@ -110,6 +110,15 @@ def report(
     if files.status == "running":
         click.echo(_RUNNING[lang] if lang else "\n".join(_RUNNING.values()), err=True)
     _list_files(files.written, files.failed, folder.curves_png)
+
+
+def _another_run(folder: RunFolder, baseline: Path) -> RunFolder:
+    from filecmp import cmp
+
+    compared = run_folder(baseline)
+    if cmp(folder.journal, compared.journal, shallow=False):
+        raise UsageError(f"--baseline: {folder.root} and {baseline} are the same run: name another to compare it with")
+    return compared
 
 
 def _several(folders: list[RunFolder], out: Path | None, lang: str | None, names: list[str]) -> None:
@@ -138,6 +147,11 @@ def _refresh(folder: RunFolder, *, needed: bool) -> None:
     try:
         refresh_views(folder)
     except (RunFolderError, OSError) as error:
+        if needed and isinstance(error, OSError):
+            raise RunFolderError(
+                f"{error.filename or folder.root}: {error.strerror or error}; the run folder cannot be brought up to "
+                f"date: check permissions and free disk, or write the report into another folder with --out DIR"
+            ) from error
         if needed:
             raise
         # A copy that cannot be written, such as an auditor's, can still be reported elsewhere.

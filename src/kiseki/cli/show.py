@@ -1,8 +1,8 @@
 """`kiseki show`: a run in the terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,16 +12,22 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from kiseki.analysis.statistics import Summary
+    from kiseki.cli.show_texts import Texts
     from kiseki.history import Column, History
     from kiseki.report.quality import Quality
 
-OVER_STEPS = "over steps"
+_UNLIMITED = 1 << 20
+"""Columns of what is no terminal: nothing is left out for want of room."""
+_ROOM_FOR_LONG_CURVES = 100
 
 
 @click.command(short_help="Show RUN in the terminal.")
 @run_argument
-def show(run: Path) -> None:
+@click.option("--lang", type=click.Choice(["ja", "en"]), help="Language of texts; the run's own by default.")
+def show(run: Path, lang: str | None) -> None:
     """Show RUN in the terminal: status, attempts, metrics with their curves, and how far the record can be trusted.
+
+    Where the terminal is narrow, columns are left out; into a pipe or a file everything is written.
 
     \b
     Example:
@@ -30,120 +36,130 @@ def show(run: Path) -> None:
     from rich.console import Console
 
     from kiseki.analysis.statistics import summarise_all
+    from kiseki.cli.show_texts import Texts
     from kiseki.history import read_history
     from kiseki.provenance.redaction import Redactor
     from kiseki.report.quality import assess
+    from kiseki.terminal import language_of, plain
 
     history = read_history(run_folder(run))
+    text = Texts(language_of(lang, str(history.opened.get("language", "en"))))
+    redactor = Redactor()
     training, evaluation = summarise_all(history.rows.columns), summarise_all(history.evaluations.columns)
-    quality = assess(history, training, evaluation, Redactor())
-    console = Console(highlight=False)
-    console.print(_headline(history), markup=False, style="bold")
+    quality = assess(history, training, evaluation, redactor)
+    console = Console(highlight=False, markup=False, emoji=False)
+    room = console.width if console.is_terminal else _UNLIMITED
+    console.width = _UNLIMITED  # tables fit already; what is longer is for the terminal to wrap
+    console.print(plain(_headline(history, text)), style="bold")
+    if error := (history.closed or {}).get("error"):
+        console.print(plain(text("cause", redactor.text(str(error)))))
     if isinstance(source := history.opened.get("imported"), Mapping):
-        console.print(_plain(f"imported from {source.get('from')}; times are those of the import"), markup=False)
-    console.print(_attempts(history))
+        console.print(plain(text("imported", source.get("from"))))
+    console.print(_attempts(history, text, room))
     for title, columns, summaries in (
-        ("Training", history.rows.columns, training),
-        ("Evaluation", history.evaluations.columns, evaluation),
+        ("training", history.rows.columns, training),
+        ("evaluation", history.evaluations.columns, evaluation),
     ):
         if summaries:
-            console.print(_metrics(title, columns, summaries))
-    console.print("Record quality", style="italic")
-    for line in _quality(quality):
-        console.print(f"  {line}", markup=False)
+            console.print(_metrics(title, columns, summaries, text, room))
+    console.print(text("quality"), style="italic")
+    for line in _quality(quality, text):
+        console.print(f"  {plain(line)}")
 
 
-def _headline(history: "History") -> str:
+def _headline(history: "History", text: "Texts") -> str:
     last = (history.closed or {}).get("last_step") or (history.rows.steps[-1] if len(history.rows) else 0)
     planned = history.opened.get("max_steps")
-    steps = f"step {last}" + (f" of {planned}" if planned else "")
-    name = history.opened.get("model_name", "unknown model")
-    return _plain(f"{name} · {history.run_id} · {history.status} · {steps}")
+    status = _status_of_last(history)
+    return text(
+        "headline",
+        history.opened.get("model_name", text("unknown_model")),
+        history.run_id,
+        text("unfinished_why") if status == "unfinished" else text.status(status),
+        text("of_planned", last, planned) if planned else last,
+    )
 
 
-def _attempts(history: "History") -> "Table":
-    rows = [
+def _status_of_last(history: "History") -> str:
+    """How the last attempt ended as it says itself: reports call one that says nothing interrupted."""
+    return "running" if history.status == "running" else history.attempts[-1].status
+
+
+def _attempts(history: "History", text: "Texts", room: int) -> "Table":
+    from kiseki.cli.fitting_table import Column, fitting_table
+
+    attempts = history.attempts
+    statuses = [*(attempt.status for attempt in attempts[:-1]), _status_of_last(history)]
+    resumed = [attempt.resume_step for attempt in attempts]
+    return fitting_table(
+        text("attempts"),
         (
-            str(attempt.number),
-            attempt.status if attempt is not history.attempts[-1] else history.status,
-            attempt.started[:19].replace("T", " "),
-            "start" if attempt.resume_step is None else f"step {attempt.resume_step}",
-            f"{attempt.first_step}–{attempt.last_step}" if attempt.rows else "none",
-            str(attempt.rows),
-            str(attempt.superseded),
-        )
-        for attempt in history.attempts
-    ]
-    return _table("Attempts", ("#", "status", "started (UTC)", "from", "steps", "rows", "superseded"), rows)
+            Column(text("number"), [str(attempt.number) for attempt in attempts]),
+            Column(text("status"), [text.status(status) for status in statuses]),
+            Column(text("started"), [attempt.started[:19].replace("T", " ") for attempt in attempts], 3),
+            Column(
+                text("from"), [text("from_start") if step is None else text("from_step", step) for step in resumed], 2
+            ),
+            Column(
+                text("steps"),
+                [f"{one.first_step}–{one.last_step}" if one.rows else text("none") for one in attempts],
+                5,
+            ),
+            Column(text("rows"), [str(attempt.rows) for attempt in attempts], 4),
+            Column(text("superseded"), [str(attempt.superseded) for attempt in attempts], 1),
+        ),
+        room,
+    )
 
 
-def _metrics(title: str, columns: "Mapping[str, Column]", summaries: "Mapping[str, Summary]") -> "Table":
+def _metrics(
+    title: str, columns: "Mapping[str, Column]", summaries: "Mapping[str, Summary]", text: "Texts", room: int
+) -> "Table":
+    from kiseki.cli.fitting_table import Column, fitting_table
     from kiseki.cli.sparkline import sparkline
 
-    rows = [
+    of = summaries.values()
+    curve = 24 if room >= _ROOM_FOR_LONG_CURVES else 12
+    counts = [str(summary.n) + (f" +{summary.non_finite}×" if summary.non_finite else "") for summary in of]
+    return fitting_table(
+        text(title),
         (
-            name,
-            _short(columns[name].value[-1]),
-            _short(summary.min),
-            _short(summary.max),
-            _short(summary.mean),
-            str(summary.n) + (f" +{summary.non_finite}×" if summary.non_finite else ""),
-            sparkline(columns[name], 24),
-        )
-        for name, summary in summaries.items()
-    ]
-    return _table(title, ("metric", "last", "min", "max", "mean", "n", OVER_STEPS), rows)
+            Column(text("metric"), list(summaries), name=True),
+            Column(text("last"), [_short(columns[name].value[-1]) for name in summaries]),
+            Column(text("min"), [_short(summary.min) for summary in of], 2),
+            Column(text("max"), [_short(summary.max) for summary in of], 3),
+            Column(text("mean"), [_short(summary.mean) for summary in of], 1),
+            Column(text("n"), counts, 5),
+            Column(text("over_steps"), [sparkline(columns[name], curve) for name in summaries], 4),
+        ),
+        room,
+    )
 
 
-def _quality(quality: "Quality") -> list[str]:
-    interval = f"every {quality.interval_steps} steps" if quality.interval_steps else "interval unknown"
-    lines = [f"rows: {quality.recorded_rows} of {quality.expected_rows} expected ({interval})"]
-    lines += [f"gap: steps {gap.after_step} to {gap.before_step}, {gap.missing_rows} rows" for gap in quality.gaps]
-    lines += [
-        f"non-finite {name}: {of['count']}, first at step {of['first_step']}" for name, of in quality.non_finite.items()
-    ]
-    counted: dict[str, Any] = {
-        "superseded by a resumed attempt": quality.superseded,
-        "repeated steps": quality.repeated,
-        "out of order": quality.out_of_order,
-        "dropped rows": quality.dropped_rows,
-        "refused values": quality.refused_count,
-        "recorder errors": quality.recorder_errors,
-        "bytes of a torn last line": quality.torn_tail_bytes,
-        "repaired torn lines": len(quality.repairs),
+def _quality(quality: "Quality", text: "Texts") -> list[str]:
+    steps = quality.interval_steps
+    interval = text("interval_unknown") if steps is None else text("every_steps", steps)
+    if steps == 1:
+        interval = text("every_step")
+    lines = [text("recorded", quality.recorded_rows, quality.expected_rows, interval)]
+    lines += [text("gap", gap.after_step, gap.before_step, gap.missing_rows) for gap in quality.gaps]
+    lines += [text("non_finite", name, of["count"], of["first_step"]) for name, of in quality.non_finite.items()]
+    counted = {
+        "superseded_rows": quality.superseded,
+        "repeated": quality.repeated,
+        "out_of_order": quality.out_of_order,
+        "dropped": quality.dropped_rows,
+        "refused": quality.refused_count,
+        "errors": quality.recorder_errors,
+        "torn": quality.torn_tail_bytes,
+        "repaired": len(quality.repairs),
     }
-    lines += [f"{what}: {count}" for what, count in counted.items() if count]
-    lines += [f"notes of kind {kind}: {count}" for kind, count in quality.other_notes.items()]
-    lines += [f"damage in line {damage['line']}: {damage['what']}" for damage in quality.damage]
-    lines += [f"warning: {text}" for text in (*quality.warnings, *quality.companion_failures)]
-    return [_plain(line) for line in lines]
-
-
-def _table(title: str, headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> "Table":
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
-    for heading in headings:
-        # on a narrow terminal the curve gives way first, so that names and numbers stay whole
-        table.add_column(
-            heading, no_wrap=True, min_width=None if heading == OVER_STEPS else _needed(heading, rows, headings)
-        )
-    for row in rows:
-        table.add_row(*(Text(_plain(cell)) for cell in row))
-    return table
-
-
-def _needed(heading: str, rows: Sequence[tuple[str, ...]], headings: tuple[str, ...]) -> int:
-    """Columns a heading and its cells need, a long name cut to 24."""
-    column = headings.index(heading)
-    return min(24, max(len(heading), *(len(row[column]) for row in rows)))
+    lines += [text(what, count) for what, count in counted.items() if count]
+    lines += [text("notes", kind, count) for kind, count in quality.other_notes.items()]
+    lines += [text("damage", damage["line"], damage["what"]) for damage in quality.damage]
+    lines += [text("warning", said) for said in (*quality.warnings, *quality.companion_failures)]
+    return lines
 
 
 def _short(value: float | None) -> str:
     return "—" if value is None else f"{value:.5g}"
-
-
-def _plain(text: str) -> str:
-    """Text that cannot steer the terminal, whatever a metric is called."""
-    return "".join(character if character.isprintable() else "�" for character in text)

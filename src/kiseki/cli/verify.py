@@ -7,6 +7,7 @@ import click
 
 from kiseki.cli.run_argument import run_folder
 from kiseki.errors import UsageError
+from kiseki.terminal import language_of, plain
 
 if TYPE_CHECKING:
     from kiseki.evidence.findings import Answer
@@ -39,7 +40,7 @@ def verify(what: Path, key_path: Path | None, since: tuple[str, ...], lang: str 
     \b
     Example:
       kiseki verify demo.zip --key partner.pub
-      kiseki verify runs/demo --since "kiseki1 20261123-050000-0a1b2c3d 1843 9f…"
+      kiseki verify runs/demo --since "kiseki1 20261124_113355_7ec4c8f2 1843 9f…"
     """
     from kiseki.evidence.checkpoint import parse_checkpoint
     from kiseki.evidence.keys import load_public
@@ -53,7 +54,7 @@ def verify(what: Path, key_path: Path | None, since: tuple[str, ...], lang: str 
         answer = verify_pack(what, named_key=named_key, since=checkpoints)
     else:
         raise UsageError(f"{what}: there is no such file or folder; name a pack or the output folder of a recorded run")
-    show_answer(answer, lang or answer.language)
+    show_answer(answer, language_of(lang, answer.language))
     return answer.exit_code
 
 
@@ -69,17 +70,12 @@ def show_answer(answer: "Answer", language: str, *, err: bool = False) -> None:
     console = Console(highlight=False, stderr=err)
     if not console.is_terminal:
         console.width = _PIPED_WIDTH
-    console.print(Text(_plain(answer.headline[side]), style="bold"), soft_wrap=True)
+    console.print(Text(plain(answer.headline[side]), style="bold"), soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in _HEADINGS[language]:
         table.add_column(heading, overflow="fold", no_wrap=heading in _HEADINGS[language][:2])
     for finding in answer.findings:
         where = f"{finding.file}:{finding.line}" if finding.line else finding.file
         state = Text(STATES[finding.state][side], style=_STYLES[finding.state])
-        table.add_row(CHECKS[finding.check][side], state, Text(_plain(where)), Text(_plain(finding.said[side])))
+        table.add_row(CHECKS[finding.check][side], state, Text(plain(where)), Text(plain(finding.said[side])))
     console.print(table)
-
-
-def _plain(text: str) -> str:
-    """Text that cannot steer the terminal, whatever a file in a pack is called."""
-    return "".join(character if character.isprintable() else "�" for character in text)

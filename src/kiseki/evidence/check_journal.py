@@ -8,6 +8,7 @@ from kiseki.evidence.findings import Finding, Said
 from kiseki.evidence.journal_facts import JournalFacts
 from kiseki.evidence.reports import prefix_digests
 from kiseki.record.reader import Damage
+from kiseki.telling import counted
 
 _WHAT = {
     "the line is broken or its CRC is wrong": "行が壊れているか、CRCが一致しません",
@@ -59,7 +60,8 @@ def _lines(facts: JournalFacts, file: str) -> list[Finding]:
     if facts.tail_bytes:
         found.append(_tail(facts, file))
     if not found:
-        found.append(Finding("lines", "ok", Said(f"{facts.lines} 行すべて正常", f"all {facts.lines} lines"), file))
+        said = Said(f"{facts.lines} 行すべて正常", f"all {counted(facts.lines, 'line')}")
+        found.append(Finding("lines", "ok", said, file))
     return found
 
 
@@ -67,12 +69,13 @@ def _tail(facts: JournalFacts, file: str) -> Finding:
     count = facts.tail_bytes
     if facts.closed and facts.ends_sealed:
         said = Said(
-            f"終了後の末尾に {count} バイト追加されています", f"{count} bytes stand behind the end of the closed record"
+            f"終了後の末尾に {count} バイト追加されています",
+            f"{counted(count, 'byte')} behind the end of the closed record",
         )
         return Finding("lines", "failed", said, file, facts.lines + 1)
     said = Said(
         f"末尾に書きかけの {count} バイト（強制終了時に残るもの。記録には含まれません）",
-        f"{count} bytes of a half-written last line, as a kill leaves them; they are no part of the record",
+        f"a half-written last line of {counted(count, 'byte')}, as a kill leaves it; it is no part of the record",
     )
     return Finding("lines", "remark", said, file, facts.lines + 1)
 
@@ -124,7 +127,8 @@ def _clocks(facts: JournalFacts, file: str) -> list[Finding]:
         first = facts.set_back[0] if facts.set_back else 0
         said = Said(
             f"時刻が変更されています（記録された変更 {facts.jumps} 件）。順序は行番号と経過時間によります",
-            f"the wall clock was set ({facts.jumps} changes noted); the order rests on sequence and elapsed time",
+            f"the wall clock was set ({counted(facts.jumps, 'change')} noted); "
+            f"the order rests on sequence and elapsed time",
         )
         found.append(Finding("clocks", "remark", said, file, first))
     return found or [Finding("clocks", "ok", Said("逆行なし", "never backwards"), file)]

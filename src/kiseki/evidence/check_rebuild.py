@@ -12,7 +12,8 @@ from kiseki.evidence.findings import Finding, Said
 from kiseki.evidence.journal_facts import JournalFacts
 from kiseki.evidence.rebuild import Rebuilt, place_journal, read_again, rebuild_views
 from kiseki.evidence.source import Source
-from kiseki.report.to_csv import to_csv
+from kiseki.report.dossier import Dossier
+from kiseki.report.to_csv import to_csv, to_earlier_csv
 from kiseki.run_folder import RunFolder
 
 _BLOCK = 1 << 20
@@ -36,12 +37,12 @@ def check_rebuild(
         dossier = read_again(scratch)
         for view in rebuild_views(dossier.history):
             yield _check_view(view, source, may_be_older=may_be_older)
-        made = {facts.counting_end: to_csv(dossier)}
+        made = {facts.counting_end: _summaries(dossier)}
         for name, journal_bytes in summaries.items():
             # What comes after the last row, evaluation and opening changes no statistic.
             upto = min(journal_bytes, facts.counting_end)
             if upto not in made:
-                made[upto] = _earlier_summary(scratch, upto)
+                made[upto] = _summaries_so_far(scratch, upto)
             yield _check_summary(name, made[upto], source)
     except _UNREADABLE as error:
         yield _cannot(facts, error)
@@ -80,6 +81,10 @@ def _check_view(view: Rebuilt, source: Source, *, may_be_older: bool) -> Finding
 
 
 _MISSING = Said("ファイルがありません（またはリンクです）", "the file is missing, or is a link")
+_EARLIER_MEANING = Said(
+    "一致（以前の版の形式。final は最後の有限値、last_recorded が最後に記録された値）",
+    "the same, as earlier versions made it: final is the last finite value, last_recorded the last recorded one",
+)
 _DIFFERS = Said(
     "記録から再生成した内容と一致しません（更新前なら `kiseki report` で作り直せます）",
     "not what the journal gives (if it was only left behind: `kiseki report` makes it again)",
@@ -122,22 +127,30 @@ def _lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def _check_summary(name: str, due: bytes, source: Source) -> Finding:
+def _summaries(dossier: Dossier) -> tuple[bytes, bytes]:
+    """The summary as it is made now, and as it was made before."""
+    return to_csv(dossier), to_earlier_csv(dossier)
+
+
+def _check_summary(name: str, made: tuple[bytes, bytes], source: Source) -> Finding:
+    due, earlier = made
     found = source.digest(name)
     if found is None:
         return Finding("rebuild", "failed", _MISSING, name)
     if found == hashlib.sha256(due).hexdigest():
         return Finding("rebuild", "ok", Said(f"一致（{len(due)} バイト）", f"the same {len(due)} bytes"), name)
+    if found == hashlib.sha256(earlier).hexdigest():
+        return Finding("rebuild", "remark", _EARLIER_MEANING, name)
     line, _ = _compare(_lines(source.blocks(name)), _lines([due]))
     return Finding(
         "rebuild", "failed", Said("記録から再生成した内容と一致しません", "not what the journal gives"), name, line
     )
 
 
-def _earlier_summary(scratch: RunFolder, journal_bytes: int) -> bytes:
+def _summaries_so_far(scratch: RunFolder, journal_bytes: int) -> tuple[bytes, bytes]:
     earlier = scratch.root / "earlier"
     try:
-        return to_csv(read_again(place_journal(_first(scratch.journal, journal_bytes), earlier)))
+        return _summaries(read_again(place_journal(_first(scratch.journal, journal_bytes), earlier)))
     finally:
         shutil.rmtree(earlier, ignore_errors=True)
 

@@ -13,13 +13,13 @@ from kiseki.evidence.zip_reading import ZipReader
 
 _LARGEST = 1 << 26
 
-_OK = Said("記録のハッシュ値と一致", "what the journal names")
-_CHANGED = Said("記録されたハッシュ値と一致しません", "not what the journal names: it was changed")
+_OK = Said("記録のダイジェストと一致", "what the journal names")
+_CHANGED = Said("記録されたダイジェストと一致しません", "not what the journal names: it was changed")
 _WRITTEN_AGAIN = Said(
-    "記録の終了後に書き直されたため、記録のハッシュ値とは異なります",
+    "記録の終了後に書き直されたため、記録のダイジェストとは異なります",
     "written again after the record ended, so not what it names",
 )
-_WITHHELD = Said("開示されていません（記録のハッシュ値のみ）", "withheld; the journal holds its digest")
+_WITHHELD = Said("開示されていません（記録のダイジェストのみ）", "withheld; the journal holds its digest")
 _LOST = Said(
     "記録にはありますが、パックにも非開示の一覧にもありません",
     "the journal names it, and it is neither here nor said to be withheld",

@@ -30,6 +30,8 @@ from kiseki.run_folder import RunFolder
 
 _BLOCK = 1 << 20
 _NOT_IN_A_PUBLIC_PACK = "it repeats configuration and environment, and the pack is public"
+_REPEATS_THE_JOURNAL = ("metrics", "evaluation", "criteria", "imported", "attempts")
+"""Sections of a report that say what the journal says, which is looked at itself."""
 
 
 class SecretFound(KisekiError):
@@ -170,7 +172,7 @@ def _add_report(
 def _refuse_secrets_in_report(path: Path, redactor: Redactor) -> None:
     sections = msgspec.json.decode(path.read_bytes(), type=dict[str, msgspec.Raw])
     for name, raw in sections.items():
-        if name not in ("metrics", "evaluation") and secrets_in(_decoded(raw), redactor):
+        if name not in _REPEATS_THE_JOURNAL and secrets_in(_decoded(raw), redactor):
             raise SecretFound(
                 f"{path}: the section {name} holds what looks like a secret; remove this report and make it again "
                 f"with `kiseki report`, which takes secrets out"

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from kiseki.telling import counted
+
 State = Literal["ok", "failed", "remark", "not checked"]
 Signer = Literal["none", "named", "other"]
 
@@ -12,7 +14,7 @@ CHECKS = {
     "signature": ("電子署名", "signature"),
     "statement": ("署名対象の記載", "statement"),
     "file set": ("ファイル構成（過不足）", "file set"),
-    "hashes": ("ハッシュ値", "hashes"),
+    "hashes": ("ダイジェスト", "hashes"),
     "lines": ("行のCRC", "CRC of lines"),
     "sequence": ("行番号の連続", "sequence"),
     "seals": ("封印", "seals"),
@@ -97,7 +99,8 @@ class Answer:
         if not self.intact:
             failed = sum(finding.state == "failed" for finding in self.findings)
             return Said(
-                f"いいえ：記録は完全ではありません（不合格 {failed} 件）。", f"No: not intact ({failed} checks failed)."
+                f"いいえ：記録は完全ではありません（不合格 {failed} 件）。",
+                f"No: not intact ({counted(failed, 'check')} failed).",
             )
         if self.key_named and self.signer == "none":
             return Said(

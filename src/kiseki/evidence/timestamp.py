@@ -56,14 +56,21 @@ def read_response(response: bytes) -> Token:
     """
     if len(response) > LARGEST_TOKEN:
         raise NotAToken(f"it is larger than {LARGEST_TOKEN} bytes")
+    if response[:1] != bytes((_SEQUENCE,)):
+        raise NotAToken("it does not begin as one")
     try:
-        status, token = _pair(_one(response, _SEQUENCE))
+        status, *tokens = _items(_one(response, _SEQUENCE))
+        if status.tag == _INTEGER:  # a request begins with its version
+            raise NotAToken("it is a request, which is for the authority to answer")
         granted = int.from_bytes(next(_items(status.content)).content, "big")
         if granted not in _GRANTED:
             raise NotAToken(f"the authority refused (status {granted})")
+        (token,) = tokens
         return _token_info(token)
+    except NotAToken:
+        raise
     except (StopIteration, IndexError, ValueError) as error:
-        raise NotAToken(str(error) or "it is cut off") from error
+        raise NotAToken("it is cut off, or built otherwise than RFC 3161 says") from error
 
 
 class _Item(NamedTuple):

@@ -1,7 +1,8 @@
 """Takes secrets, paths and names of people and machines out of what leaves the house.
 
 Two ways to be recognised: by name (the key or option is called `password`) and by shape (the text looks like an
-access token). Where it is unclear, more is removed rather than less. Numbers are never secrets: `max_tokens` stays.
+access token). Where it is unclear, more is removed rather than less. Numbers are never secrets, nor are tables of them:
+`max_tokens` stays, and so do the statistics of a metric, whatever it is called.
 """
 
 import os
@@ -24,6 +25,10 @@ _TEXT_TOKEN_NAME = re.compile(
     r"(?:^|_)(?:pad|eos|bos|unk|sep|cls|mask|stop|image|special)_tokens?(?:$|_)", re.IGNORECASE
 )
 _TEXT_TOKEN = re.compile(r"[<\[].*[>\]]", re.DOTALL)
+_COUNTED_NAME = re.compile(r"tokens?$", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"[(\[{<>=~]*[+-]?(?:[\d.][\d._]*(?:e[+-]?\d+)?|true|false|null|none|nan|infinity)[)\]}]*", re.IGNORECASE
+)
 
 _SECRET_SHAPES = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
@@ -43,7 +48,9 @@ _SECRET_SHAPES = re.compile(
     re.DOTALL,
 )
 _URL_USER = re.compile(r"(?<=://)[^\s/@]+@")
-_ASSIGNMENT = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)(?P<sign>[\"']?\s*[=:]\s*)(?P<value>\"[^\"]*\"|'[^']*'|[^\s,;&]+)")
+_ASSIGNMENT = re.compile(
+    r"(?<![A-Za-z_])(?P<name>[A-Za-z_][\w.-]*)(?P<sign>[\"']?\s*[=:]\s*)(?P<value>\"[^\"]*\"|'[^']*'|[^\s,;&]+)"
+)
 _OPTION = re.compile(r"(?P<name>--?[A-Za-z][\w-]*)(?P<sign>\s+)(?P<value>\"[^\"]*\"|'[^']*'|[^\s-]\S*)")
 
 _NAME_WITH_SPACES = r"[^\\/\s\"'<>|:]+(?: [^\\/\s\"'<>|:]+){0,3}"
@@ -108,11 +115,9 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """One text without secrets, paths and names."""
-        text = _SECRET_SHAPES.sub(REMOVED, text)
-        text = _URL_USER.sub(f"{REMOVED}@", text)
-        text = _ASSIGNMENT.sub(_without_secret, text)
-        text = _OPTION.sub(_without_secret, text)
-        text = self._without_paths(text)
+        # again while something goes: a path that went may have stood in the middle of a secret
+        while (cleaned := self._without_paths(_without_secrets(text))) != text:
+            text = cleaned
         for name in self.names:
             text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", "<name>", text, flags=re.IGNORECASE)
         return text
@@ -125,22 +130,23 @@ class Redactor:
             while shown in cleaned:  # two paths can have the same last component
                 number += 1
                 shown = f"{short} ({number})"
-            cleaned[shown] = self._named(str(key), item)
+            secret = _is_secret_name(str(key)) or _is_secret_name(short)
+            cleaned[shown] = self._secret(short, item) if secret else self.value(item)
         return cleaned
 
-    def _named(self, name: str, value: Any) -> Any:
-        if _is_secret_name(name) and isinstance(value, str | Mapping | Sequence) and value:
-            return value if _is_text_token(value) else REMOVED
-        return self.value(value)
+    def _secret(self, name: str, value: Any) -> Any:
+        """What stands under a name that secrets have."""
+        if not value or _holds_numbers(name, value):
+            return self.value(value)
+        return value if _is_text_token(value) else REMOVED
 
     def _list(self, items: Sequence[Any]) -> list[Any]:
         cleaned: list[Any] = []
         after_secret_option = False
         for item in items:
-            cleaned.append(REMOVED if after_secret_option and isinstance(item, str) else self.value(item))
-            after_secret_option = (
-                isinstance(item, str) and item.startswith("-") and "=" not in item and _is_secret_name(item)
-            )
+            shown = REMOVED if after_secret_option and isinstance(item, str) else self.value(item)
+            cleaned.append(shown)
+            after_secret_option = isinstance(item, str) and (_is_secret_option(item) or _is_secret_option(shown))
         return cleaned
 
     def _without_paths(self, text: str) -> str:
@@ -161,6 +167,10 @@ def _is_secret_name(name: str) -> bool:
     return _SECRET_NAME.search(snake) is not None and _TEXT_TOKEN_NAME.search(snake) is None
 
 
+def _is_secret_option(word: str) -> bool:
+    return word.startswith("-") and "=" not in word and _is_secret_name(word)
+
+
 def _is_text_token(value: object) -> bool:
     """Whether it is a tokenizer's special token such as `<|end|>`, or several of them."""
     if isinstance(value, str):
@@ -170,9 +180,27 @@ def _is_text_token(value: object) -> bool:
     return isinstance(value, Sequence) and all(_is_text_token(item) for item in value)
 
 
+def _holds_numbers(name: str, value: object) -> bool:
+    """Whether it is a number, as a row writes it, or a table of numbers.
+
+    A list of numbers is one of token ids where its name says tokens; elsewhere it can be the bytes of a key.
+    """
+    if isinstance(value, Mapping):
+        return all(_holds_numbers(name, item) for item in value.values())
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
+        return _COUNTED_NAME.search(name) is not None and all(_holds_numbers(name, item) for item in value)
+    return not isinstance(value, str | bytes | bytearray) or value in ("NaN", "Infinity", "-Infinity")
+
+
+def _without_secrets(text: str) -> str:
+    text = _SECRET_SHAPES.sub(REMOVED, text)
+    text = _URL_USER.sub(f"{REMOVED}@", text)
+    text = _ASSIGNMENT.sub(_without_secret, text)
+    return _OPTION.sub(_without_secret, text)
+
+
 def _without_secret(match: re.Match[str]) -> str:
     value = match["value"]
-    number = re.fullmatch(r"[\d.]+|true|false|null|none", value, re.IGNORECASE)
-    if not _is_secret_name(match["name"]) or number or _is_text_token(value.strip("\"'")):
+    if not _is_secret_name(match["name"]) or _NUMBER.fullmatch(value) or _is_text_token(value.strip("\"'")):
         return match[0]
     return f"{match['name']}{match['sign']}{REMOVED}"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import click
 
 from kiseki.errors import KisekiError
+from kiseki.terminal import accept_any_encoding
 from so8t.cli.audit import audit
 from so8t.cli.bake import bake
 from so8t.cli.clean import clean
@@ -61,6 +62,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    accept_any_encoding()
     try:
         code = commands.main(args=arguments, prog_name="so8t", standalone_mode=False)
     except (So8tError, KisekiError) as error:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from kiseki.run_folder import RunFolder
+from kiseki.telling import counted
 from so8t.errors import CheckpointError, So8tError
 from so8t.training.checkpoints import (
     CHECKPOINTS,
@@ -189,8 +190,8 @@ def _name(path: str | None) -> str | None:
 
 
 def _outcome(facts: BakeFacts, out: Path) -> Iterator[str]:
-    merged = [f"LoRA on {facts.lora.modules} modules"] if facts.lora else []
-    merged += [f"gates of {len(facts.gate_layers)} layers"] if facts.gate_layers else []
+    merged = [f"LoRA on {counted(facts.lora.modules, 'module')}"] if facts.lora else []
+    merged += [f"gates of {counted(len(facts.gate_layers), 'layer')}"] if facts.gate_layers else []
     yield f"baked / 焼き込み完了: {' and '.join(merged) or 'nothing but the base'}, {facts.dtype}: {out}"
     if facts.max_orthogonality_error is not None:
         yield f"  max |R^T R - I|: {facts.max_orthogonality_error:.2g}"

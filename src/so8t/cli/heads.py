@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kiseki.telling import counted
 from so8t.errors import DataError, So8tError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def train(
             on_progress=lambda done: bar.update(done - bar.pos),
         )
     save_heads(trained, out)
-    click.echo(f"heads trained on {len(rows)} texts of {len(records)} records: {out}")
+    click.echo(f"heads trained on {counted(len(rows), 'text')} of {counted(len(records), 'record')}: {out}")
     judged = judge_heads(model, trained, unseen_rows or rows)
     click.echo(f"  on {'unseen records' if unseen_rows else 'the same records'}:")
     for line in _shown(judged):

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING
 import click
 import msgspec
 
+from kiseki.telling import counted
 from so8t.errors import DataError, So8tError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def train(texts: Path, out: Path, force: bool) -> None:
         },
         settings=fitted.settings,
     )
-    click.echo(f"trained on {len(labelled.texts)} texts: {out}")
+    click.echo(f"trained on {counted(len(labelled.texts), 'text')}: {out}")
     click.echo(f"  review from {fitted.thresholds.review:.2f}, block from {fitted.thresholds.block:.2f}")
     click.echo(f"  SHA-256 {digest}")
     for sentence in PURPOSE.values():
@@ -93,7 +94,8 @@ def evaluate(texts: Path, model: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode({"model": classifier.digest, **msgspec.to_builtins(found)}).decode())
     else:
-        click.echo(f"classifier {classifier.digest[:16]} on {found.texts} texts\n\n{tables(found)}", nl=False)
+        click.echo(f"classifier {classifier.digest[:16]} on {counted(found.texts, 'text')}\n")
+        click.echo(tables(found), nl=False)
 
 
 @safety.command()
@@ -127,7 +129,7 @@ def classify(file: IO[bytes], model: Path | None, field: str | None) -> None:
             found["sha256"] = discard_digest(text)
         click.echo(msgspec.json.encode(found).decode())
     summary = ", ".join(f"{counts[action]} {action}" for action in Action)
-    click.echo(f"{counts.total()} texts: {summary}", err=True)
+    click.echo(f"{counted(counts.total(), 'text')}: {summary}", err=True)
 
 
 def _loaded(folder: Path | None) -> SafetyClassifier:

@@ -27,7 +27,8 @@ def test_it_counts_at_both_ends_and_names_the_next_command(kiseki: Kiseki, tmp_p
     assert taken.endswith("0 not taken")
     assert written.startswith("written: 5 training rows and 2 evaluations that count")
     assert following == f"next: kiseki report {run.as_posix()}"
-    assert all(line.startswith("kiseki: warning: ") for line in answer.err.splitlines())
+    # on a slow machine it also says how far it is
+    assert all(line.startswith(("kiseki: warning: ", "importing / ")) for line in answer.err.splitlines())
     opened = read_history(RunFolder(run)).opened
     assert (opened["model_name"], opened["language"]) == ("tiny", "ja")
     assert kiseki("report", run, "--format", "json,csv").code == 0

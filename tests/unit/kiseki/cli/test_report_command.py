@@ -80,8 +80,21 @@ def test_a_copy_whose_views_cannot_be_refreshed_is_reported_elsewhere_with_a_war
     assert (answer.code, len(list((tmp_path / "out").iterdir()))) == (0, 4)
     assert answer.err.startswith("kiseki: warning: ")
     refused = kiseki("report", recorded)
-    assert refused.code != 0
+    assert refused.code == 2
     assert refused.err.count("\n") == 1
+    assert "into another folder with --out DIR" in refused.err
+
+
+def test_a_run_is_no_baseline_of_itself_whatever_its_folder_is_called(
+    recorded: Path, kiseki: Kiseki, tmp_path: Path
+) -> None:
+    copied = tmp_path / "copied"
+    shutil.copytree(recorded, copied)
+    for baseline in (recorded, recorded / ".." / recorded.name, copied):
+        answer = kiseki("report", recorded, "--baseline", baseline)
+        assert (answer.code, answer.out) == (2, "")
+        assert "are the same run" in answer.err
+    assert not RunFolder(recorded).reports.exists()
 
 
 def test_formats_and_length_can_be_chosen(recorded: Path, kiseki: Kiseki) -> None:

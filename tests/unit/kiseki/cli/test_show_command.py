@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +34,50 @@ def test_it_shows_attempts_and_what_they_replaced(tmp_path: Path, kiseki: Kiseki
     out = kiseki("show", tmp_path).out
     assert "step 5" in out
     assert "superseded by a resumed attempt: 5" in out
+
+
+@pytest.mark.parametrize(("language", "cause"), [("en", "recorded cause: "), ("ja", "記録された原因: ")])
+def test_a_failed_run_says_why_without_secrets_in_the_runs_language(
+    tmp_path: Path, kiseki: Kiseki, language: str, cause: str
+) -> None:
+    recorder = TrainingMetricsRecorder(tmp_path, companion=False, save_plots=False, language=language)
+    recorder.close("failed", error="OutOfMemoryError at --hf-token hf_abcdefghijklmnop")
+    shown = kiseki("show", tmp_path).out
+    assert f"{cause}OutOfMemoryError at --hf-token [redacted]\n" in shown
+    assert ("failed" if language == "en" else "異常終了") in shown
+
+
+def test_a_run_that_was_killed_is_told_from_one_that_was_interrupted(tmp_path: Path, kiseki: Kiseki) -> None:
+    def record(resume_step: int | None) -> TrainingMetricsRecorder:
+        recorder = TrainingMetricsRecorder(tmp_path, companion=False, save_plots=False, resume_step=resume_step)
+        recorder.record_step(step=(resume_step or 0) + 1, epoch=0.0, loss=1.0, learning_rate=1.0)
+        return recorder
+
+    killed = record(None)
+    killed.flush()
+    assert " · running · " in kiseki("show", tmp_path).out
+    killed._journal.close()  # as a kill leaves it: no close line
+    assert " · ended without closing (killed or power cut) · step 1" in kiseki("show", tmp_path).out
+    assert "終了の記録なし（強制終了または電源断）" in kiseki("show", tmp_path, "--lang", "ja").out
+
+    record(1).close("interrupted")
+    headline, *lines = kiseki("show", tmp_path).out.splitlines()
+    assert " · interrupted · " in headline
+    assert [line[3:24].strip() for line in lines[2:4]] == ["ended without closing", "interrupted"]
+
+
+def test_everything_is_written_where_there_is_no_terminal(
+    tmp_path: Path, kiseki: Kiseki, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "so8t/layer_0/" + "a_long_name_" * 8
+    recorder = TrainingMetricsRecorder(tmp_path, companion=False, save_plots=False)
+    for step in range(1, 13):
+        recorder.record_step(step=step, epoch=0.0, loss=1.2345e-9, learning_rate=1.0, **{name: 1.0})
+    recorder.close()
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = kiseki("show", tmp_path).out.splitlines()
+    assert [name, "1", "1", "1", "1", "12", "▅" * 12] in [line.split() for line in lines]
+    assert "  rows: 12 of 12 expected (every step)" in lines
 
 
 def test_it_changes_nothing(recorded: Path, kiseki: Kiseki) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from kiseki.evidence.checkpoint import take_checkpoint
 from kiseki.evidence.pack import pack
 from kiseki.evidence.timestamp import request
@@ -43,3 +45,27 @@ def test_what_is_no_pack_and_what_is_no_token_are_told(recorded: Path, tmp_path:
     path = pack(RunFolder(recorded), tmp_path / "x.zip").path
     answer = kiseki("timestamp", "attach", path, tmp_path / "no.tsr")
     assert (answer.code, "no time-stamp response" in answer.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("response", "why"),
+    [
+        (request("ab" * 32), "it is a request, which is for the authority to answer"),
+        (b"\x30", "it is cut off"),
+        (bytes.fromhex("3000"), "built otherwise"),
+        (bytes.fromhex("3005300302010030"), "it is cut off"),
+        (bytes.fromhex("30053003020100"), "built otherwise"),
+        (bytes.fromhex("30053003020102"), "the authority refused (status 2)"),
+        (b"<html>", "it does not begin as one"),
+    ],
+)
+def test_what_is_wrong_with_a_response_is_told_in_words(
+    recorded: Path, tmp_path: Path, kiseki: Kiseki, response: bytes, why: str
+) -> None:
+    path = pack(RunFolder(recorded), tmp_path / "x.zip").path
+    (tmp_path / "x.tsr").write_bytes(response)
+    answer = kiseki("timestamp", "attach", path, tmp_path / "x.tsr")
+    assert (answer.code, answer.out) == (2, "")
+    assert why in answer.err
+    assert "index out of range" not in answer.err
+    assert "unpack" not in answer.err

@@ -149,6 +149,23 @@ def test_a_secret_in_the_journal_stops_the_pack_unless_told_otherwise(tmp_path: 
     assert pack(run, tmp_path / "x.zip", journal_as_is=True).path.exists()
 
 
+def test_a_journal_that_may_be_shown_as_it_is_may_be_repeated_by_its_report(tmp_path: Path) -> None:
+    promise = {"metric": "loss", "operator": "<", "threshold": 5.0, "description": f"as {SECRET.decode()} says"}
+    with TrainingMetricsRecorder(tmp_path / "run", companion=False, save_plots=False, criteria=[promise]) as recorder:
+        recorder.record_step(step=1, epoch=0.0, loss=1.0, learning_rate=1.0)
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(SecretFound, match="line 1 holds what looks like a secret"):
+        pack(run, tmp_path / "x.zip")
+    assert pack(run, tmp_path / "x.zip", journal_as_is=True).path.exists()
+
+
+def test_a_report_that_holds_a_secret_of_its_own_is_not_packed(run: RunFolder, tmp_path: Path) -> None:
+    path = run.reports / "poc_report_20261123_060708.json"
+    path.write_bytes(path.read_bytes().replace(b'"live": {', b'"live": {"hub_token": "%b", ' % SECRET, 1))
+    with pytest.raises(SecretFound, match="the section live holds what looks like a secret"):
+        pack(run, tmp_path / "x.zip", journal_as_is=True)
+
+
 @pytest.mark.parametrize("confidentiality", ["partner", "public"])
 def test_d7_the_same_run_gives_the_same_bytes_wherever_and_whenever_it_is_packed(
     run: RunFolder, keys: KeyFiles, tmp_path: Path, confidentiality: str

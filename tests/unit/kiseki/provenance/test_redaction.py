@@ -76,10 +76,31 @@ def test_a_secret_is_known_by_its_name_however_it_is_given(name: str) -> None:
         {"url": "https://example.org/a/b?x=1", "key": "value", "monkey": "x", "eps": 1e-8, "layers": [0, 1, None]},
         {"endpoint": "/think", "fraction": "1/2", "time": "2026-11-23T05:00:00Z", "operator": "<", "ratio": "a:b"},
         {"command": "train.py --max-tokens 512 --num_tokens=3 --config configs/demo.yaml"},
+        {"eval_tokens": {"min": 5670, "mean": 5.67e3, "first_non_finite_step": None}, "max_new_tokens": 128},
+        {"tokens": {"train": {"ja": 12, "en": 3}, "eval": 4}, "suppress_tokens": [1, 2], "loss_per_token": "NaN"},
+        {"password": {"count": 3}, "secret_recall": {"run": 0.5, "baseline": 0.25}, "hf_token": None},
+        {"said": "eval_tokens: >5000, max_tokens=1e6 (num_tokens=4_096) {tokens: 7}"},
     ],
 )
 def test_what_is_no_secret_stays(harmless: dict[str, object]) -> None:
     assert REDACTOR.value(harmless) == harmless
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        {"tokens": ["abc", 1]},
+        {"tokens": {"alice": "abc", "count": 1}},
+        {"eval_tokens": "abc"},
+        {"max_new_tokens": "5f3a"},
+        {"private_key": [12, 250, 7]},
+        {"password": {"bytes": [12, 250, 7]}},
+        {"tokens": {"private_key": [12, 250, 7], "count": 1}},
+        {"pin_token": "123456"},
+    ],
+)
+def test_a_table_that_holds_text_or_may_hold_a_key_is_no_table_of_numbers(secret: dict[str, object]) -> None:
+    assert REMOVED in json.dumps(REDACTOR.value(secret))
 
 
 @pytest.mark.parametrize(
@@ -153,6 +174,22 @@ def test_no_text_of_path_characters_breaks_it(text: str) -> None:
     assert isinstance(REDACTOR.text(text), str)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [["https://=/srv/a/buser:hunter2@"], {"/srv/a/password": "hunter2"}, ["/srv/a/--password", "hunter2"]],
+)
+def test_what_a_removed_path_leaves_is_looked_at_again(value: object) -> None:
+    assert "hunter2" not in json.dumps(REDACTOR.value(value))
+
+
 def test_long_hostile_text_is_cleaned_in_time() -> None:
-    for text in ("/a" * 20_000, "a " * 20_000, "C:\\" + "a" * 20_000, "-" * 20_000, "a=" * 20_000, "/Users/" * 5_000):
+    for text in (
+        "/a" * 20_000,
+        "a " * 20_000,
+        "a" * 20_000,
+        "C:\\" + "a" * 20_000,
+        "-" * 20_000,
+        "a=" * 20_000,
+        "/Users/" * 5_000,
+    ):
         REDACTOR.text(text)

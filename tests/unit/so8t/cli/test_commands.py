@@ -1,5 +1,6 @@
 """The way into so8t: help that is quick, errors that are one line, exit codes."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from kiseki import RunLocked
 from so8t.cli import commands, run
 from so8t.errors import JobFailed, ModelError
 
+EXAMPLES = Path(__file__).parents[4] / "examples" / "data"
 COMMANDS = (["--help"], ["bake", "--help"], ["train", "--help"], ["data", "--help"], ["data", "validate", "--help"])
 
 
@@ -26,6 +28,20 @@ def test_every_help_has_an_example(words: list[str], capsys: pytest.CaptureFixtu
 def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([]) == 0
     assert "train" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("encoding", ["cp932", "latin-1"])
+def test_what_the_terminal_cannot_write_is_no_traceback(tmp_path: Path, encoding: str) -> None:
+    sample = tmp_path / "한국어.jsonl"
+    sample.write_bytes((EXAMPLES / "quadruple_thinking_eval.jsonl").read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, so8t.cli; so8t.cli.main(sys.argv[1:])", "data", "validate", str(sample)],
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"\\ud55c" in done.stdout  # it is told by its code
 
 
 def test_help_and_import_load_nothing_heavy() -> None:
