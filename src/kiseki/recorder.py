@@ -439,8 +439,12 @@ def canonical_note(note: Mapping[str, Any]) -> bytes:
 
 def _checked_criteria(criteria: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], str]:
     from kiseki.analysis.criteria import criteria_digest, parse_criteria
+    from kiseki.vocabulary import misspelt
 
     parsed = parse_criteria([dict(criterion) for criterion in criteria])
+    for criterion in parsed:
+        if meant := misspelt(criterion.metric):
+            warn("criterion on %s: no such metric is known; did you mean %s?", criterion.metric, meant)
     return msgspec.to_builtins(parsed), criteria_digest(parsed)
 
 

@@ -1,5 +1,6 @@
 """Two processes under `accelerate launch` with the shipped configurations record once what one process records."""
 
+import json
 import os
 import subprocess
 import sys
@@ -85,6 +86,9 @@ def runs(tmp_path: Path, write_settings: Callable[..., Path]) -> Runs:
 
 
 def assert_same_record(alone: Path, together: Path) -> None:
+    for run, processes in ((alone, 1), (together, 2)):
+        (report,) = (run / "poc_reports").glob("poc_report_*.json")
+        assert json.loads(report.read_text(encoding="utf-8"))["live"]["ranks"] == processes
     journals = [path.relative_to(together).as_posix() for path in together.rglob("*.jsonl")]
     assert journals == ["metrics/journal.jsonl"], "world process zero records, and nobody else"
     for table in ("training_metrics.json", "evaluation_metrics.json"):

@@ -81,7 +81,7 @@ def test_ranks_stop_at_the_same_step_with_one_checkpoint_and_a_whole_record(
     assert {path.name for path in checkpoint.glob("rng_state*")} == {"rng_state_0.pth", "rng_state_1.pth"}
     session = strict_json((run / "training_session.json").read_bytes())
     assert (session["status"], session["current_step"]) == ("interrupted", last)
-    assert f"interrupted after step {last} of 400" in said[0][0]
+    assert f"中断：400 ステップ中 {last} ステップで停止" in said[0][0]
     assert said[1][0] == "", "of many processes, one speaks"
     for row in rows:
         assert row["rank0/tokens_per_second"] > 0

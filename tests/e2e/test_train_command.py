@@ -67,14 +67,14 @@ def test_the_script_leaves_a_complete_run_folder_from_a_checkout_that_is_not_ins
     (report_path,) = (run / "poc_reports").glob("poc_report_*.json")
     (summary_path,) = (run / "poc_reports").glob("poc_summary_*.csv")
     assert report_path.stem.removeprefix("poc_report_") == summary_path.stem.removeprefix("poc_summary_")
-    submitted = ["提出ファイル / Files to submit"]
+    submitted = ["提出ファイル"]
     renderings = (report_path.with_suffix(".html"), report_path.with_suffix(".pdf"))
     submitted += [f"  {path.relative_to(tmp_path)}" for path in (report_path, summary_path, *renderings)]
     assert out.splitlines()[-6:] == [*submitted, f"  {Path('run') / 'plots' / 'training_curves.png'}"]
     assert all(path.stat().st_size > 10_000 for path in renderings)
     assert (run / "plots" / "training_curves.png").read_bytes().startswith(b"\x89PNG")
-    assert "step  5/10  loss" in out
-    assert " left" in out
+    assert "ステップ  5/10  損失" in out
+    assert "残り " in out
 
     rows = read_json(run / "metrics" / "training_metrics.json")
     assert [row["step"] for row in rows] == [2, 4, 6, 8, 10]
@@ -139,7 +139,7 @@ def test_a_killed_run_goes_on_as_one_record_and_an_interrupted_one_leaves_everyt
 
     code, out, err = so8t("train", "--config", config, "--resume-from-checkpoint", "auto")
     assert (code, err) == (0, ""), err
-    assert "training goes on from" in out
+    assert "から学習を再開します" in out
     report = newest_report(run)
     first, second = report["attempts"]
     assert (first["status"], second["status"]) == ("interrupted", "completed")
@@ -169,8 +169,8 @@ def test_a_killed_run_goes_on_as_one_record_and_an_interrupted_one_leaves_everyt
     session = read_json(run / "training_session.json")
     assert (session["status"], session["current_step"]) == ("interrupted", step)
     assert session["checkpoints"][-1] == f"checkpoints/checkpoint-{step}"
-    assert "中断 / interrupted after step" in out
-    assert "提出ファイル / Files to submit" in out
+    assert f"中断：60 ステップ中 {step} ステップで停止" in out
+    assert "\n提出ファイル\n" in out
     # What the earlier run left stands whole.
     assert (run / "earlier" / report["run_id"] / "checkpoints" / "checkpoint-60" / "trainer_state.json").is_file()
     kept = read_json(run / "metrics" / "earlier" / report["run_id"] / "metrics" / "training_metrics.json")

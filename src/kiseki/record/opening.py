@@ -99,7 +99,7 @@ def _move_torn_tail(folder: RunFolder, good_bytes: int) -> str:
 
 
 def set_aside(folder: RunFolder, run_id: str) -> Path:
-    """Move the whole earlier record to `metrics/earlier/{run_id}/`, itself a run folder; reports stay where they are.
+    """Move the whole earlier record with its plots and reports to `metrics/earlier/{run_id}/`, itself a run folder.
 
     The caller holds the journal lock and the views lock.
     """
@@ -117,14 +117,26 @@ def set_aside(folder: RunFolder, run_id: str) -> Path:
     for entry in sorted(folder.metrics.iterdir()):
         if entry.name not in staying:
             entry.replace(aside.metrics / entry.name)
-    if folder.curves_png.exists():
-        aside.plots.mkdir(exist_ok=True)
-        folder.curves_png.replace(aside.curves_png)
+    for made, kept in ((folder.plots, aside.plots), (folder.reports, aside.reports)):
+        if made.is_dir():
+            _move_entries(made, kept)
     # The journal goes last: whoever is interrupted here finds it, and sets the rest aside again.
     folder.journal.rename(aside.journal)
     sync_folder(aside.metrics)
     sync_folder(folder.metrics)
     return target
+
+
+def _move_entries(source: Path, target: Path) -> None:
+    """Move what stands in a folder, none over another: reports may have been made since a move was interrupted."""
+    target.mkdir(exist_ok=True)
+    for entry in sorted(source.iterdir()):
+        number, free = 1, target / entry.name
+        while free.exists():
+            number += 1
+            free = target / f"{entry.stem}_{number}{entry.suffix}"
+        entry.rename(free)
+    sync_folder(target)
 
 
 def set_aside_rank(folder: RunFolder, run_id: str) -> Path:

@@ -20,6 +20,7 @@ import msgspec
 
 from kiseki.filesystem import replacing, sync_file, sync_folder
 from kiseki.record.side_files import canonical_json
+from so8t.training.console_texts import Language, text
 
 CHECKPOINTS = "checkpoints"
 MANIFEST = "checkpoint_manifest.json"
@@ -221,14 +222,19 @@ def complete_checkpoints(checkpoints_dir: Path, *, gates: bool = False) -> list[
 
 
 def newest_complete_checkpoint(
-    checkpoints_dir: Path, *, gates: bool = False, tell: Callable[[str], None] = lambda line: None
+    checkpoints_dir: Path,
+    *,
+    gates: bool = False,
+    tell: Callable[[str], None] = lambda line: None,
+    language: Language = "en",
 ) -> Path | None:
     """The checkpoint of the highest step that is closed and whole to the last bit.
 
     Args:
         checkpoints_dir: folder of `checkpoint-N` folders.
         gates: whether checkpoints must hold SO(8) gates.
-        tell: given one line for each later checkpoint that is passed over.
+        tell: given one line for each later checkpoint that is passed over; what is wrong with it stays in English.
+        language: of those lines.
 
     Returns:
         The checkpoint, or None.
@@ -237,7 +243,7 @@ def newest_complete_checkpoint(
         reason = what_is_missing(folder, gates=gates, contents=True) or _not_closed(folder)
         if reason is None:
             return folder
-        tell(f"{folder} is not complete ({reason}) and is passed over")
+        tell(text("passed_over", language, checkpoint=folder, reason=reason))
     return None
 
 

@@ -7,7 +7,9 @@ import math
 import re
 from collections.abc import Iterator
 
+from kiseki.vocabulary import BOOKKEEPING, meaning, misspelt
 from so8t.training.config_keys import Config
+from so8t.training.config_statements import Criterion
 
 _PATH_KEYS = (
     "model.base_model",
@@ -30,6 +32,17 @@ _ONLY_WITH = {
     "training.num_train_epochs": ("training.max_steps", -1),
 }
 """Key -> (other key, value of it without which the first one has no effect)."""
+
+_RECORDED_TOO = (
+    *BOOKKEEPING,
+    "non_finite_steps",
+    "learning_rate_gates",
+    "so8t_orthogonality_error",
+    "so8t_determinant_error",
+    "so8t_distance_from_identity",
+    "so8t_rotation_angle",
+)
+"""What stands in training's rows beside the metrics that kiseki defines."""
 
 
 def problems_between_keys(config: Config, given: set[str]) -> Iterator[tuple[str, str]]:
@@ -66,6 +79,12 @@ def _unusable_values(config: Config) -> Iterator[tuple[str, str]]:
     for index, criterion in enumerate(config.poc.criteria):
         if not math.isfinite(criterion.threshold):
             yield f"poc.criteria[{index}].threshold", f"is {criterion.threshold}: give a finite number"
+        meant = None if _is_known(criterion) else misspelt(criterion.metric, _RECORDED_TOO)
+        if meant is not None:
+            yield (
+                f"poc.criteria[{index}].metric",
+                f"is {criterion.metric}, which is not recorded: did you mean {meant}?",
+            )
     for name in _PATH_KEYS:
         section, key = name.split(".")
         if re.search(r"[\x00-\x1f]", settings[section][key] or ""):
@@ -115,8 +134,16 @@ def _nothing_to_train(config: Config) -> Iterator[tuple[str, str]]:
         yield "model.torch_dtype", "is float16, in which a whole model cannot be trained: use float32 or remove it"
 
 
+def _is_known(criterion: Criterion) -> bool:
+    """Whether there is a metric of the name, looked for where the criterion is: in the last evaluation also without
+    `eval_`."""
+    names = [criterion.metric, *([f"eval_{criterion.metric}"] if criterion.when == "last_evaluation" else [])]
+    return any(name in _RECORDED_TOO or meaning(name) is not None for name in names)
+
+
 def keys_without_effect(config: Config, given: set[str]) -> Iterator[str]:
-    """One sentence for each key of `given` that another key keeps from having an effect."""
+    """One sentence for each key of `given` that another key keeps from having an effect, and for each criterion on a
+    metric that is not known to be recorded."""
     settings = config.to_dict()
     for name, (other, needed) in _ONLY_WITH.items():
         section, key = other.split(".")
@@ -124,3 +151,9 @@ def keys_without_effect(config: Config, given: set[str]) -> Iterator[str]:
         if name in given and actual != needed:
             shown = str(actual).lower() if isinstance(actual, bool) else actual
             yield f"{name} has no effect: {other} is {shown}"
+    for index, criterion in enumerate(config.poc.criteria):
+        if not _is_known(criterion):
+            yield (
+                f"poc.criteria[{index}].metric: no metric {criterion.metric} is known: unless something records it, "
+                "the criterion ends as not measured"
+            )

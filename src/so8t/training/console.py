@@ -1,5 +1,6 @@
 """What training says on the console: a progress bar on a terminal, a line now and then elsewhere."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,6 +9,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from so8t.training.console_texts import Language, duration, text
+from so8t.training.finiteness import NonFinite
+
 _LEAST_SECONDS_BETWEEN_LINES = 0.5
 """A model that takes a thousand steps a second must not print as many lines."""
 
@@ -15,17 +19,39 @@ _LEAST_SECONDS_BETWEEN_LINES = 0.5
 class ProgressCallback(TrainerCallback):  # type: ignore[misc]
     """Shows where training stands and when it will be done, as judged by the steps of this attempt.
 
+    Warns once when the loss is no number any more.
+
     Args:
         console: where to.
+        language: of the lines.
+        evaluated: what the evaluation that is being logged measured over all tokens, as it is recorded; empty where
+            nothing is recorded. The Trainer's own figure is the mean of the batches' means.
+        recorded: what the record says of losses that are no numbers.
         monotonic: seconds of a clock that is never put back.
+
+    Attributes:
+        non_finite: what is known of losses that are no numbers; None while all that were logged are finite.
     """
 
-    def __init__(self, console: Console, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        console: Console,
+        language: Language = "en",
+        *,
+        evaluated: Callable[[], Mapping[str, float]] = dict,
+        recorded: Callable[[], NonFinite | None] = lambda: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.non_finite: NonFinite | None = None
         self._console = console
+        self._language = language
+        self._evaluated = evaluated
+        self._recorded = recorded
         self._monotonic = monotonic
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._first_step = 0
+        self._finite_until = 0
         self._began = 0.0
         self._said = -_LEAST_SECONDS_BETWEEN_LINES
 
@@ -33,10 +59,10 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Begin."""
-        self._first_step = state.global_step
+        self._first_step = self._finite_until = state.global_step
         if self._console.is_terminal and state.is_world_process_zero:
             self._bar = Progress(
-                TextColumn("学習 / training"),
+                TextColumn(text("training", self._language)),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[told]}"),
@@ -71,14 +97,18 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
         if not state.is_world_process_zero or not logs:
             return
         if "eval_loss" in logs:
-            # the Trainer's own figure; the record's is weighted by tokens and differs in the third digit
-            self._say(state, f"held-out loss {_shown(logs['eval_loss'])} (mean of batches)")
+            exact = self._evaluated().get("eval_loss")
+            loss = logs["eval_loss"] if exact is None else exact
+            self._say(state, "held_out_of_batches" if exact is None else "held_out", loss=_shown(loss))
+            self._warn_of_evaluation(state, loss)
         elif "loss" in logs:
             now = self._monotonic()
             if now - self._said >= _LEAST_SECONDS_BETWEEN_LINES or state.global_step >= state.max_steps:
                 self._said = now
-                rate = f", learning rate {_shown(logs['learning_rate'])}" if "learning_rate" in logs else ""
-                self._say(state, f"loss {_shown(logs['loss'])}{rate}, {self._left(state)}")
+                rate = {"rate": _shown(logs["learning_rate"])} if "learning_rate" in logs else {}
+                key = "loss_and_rate" if rate else "loss"
+                self._say(state, key, loss=_shown(logs["loss"]), **rate, left=self._left(state))
+            self._warn_of_step(state, logs["loss"])
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -92,40 +122,41 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]
             self._bar.stop()
             self._bar = None
 
-    def _say(self, state: TrainerState, text: str) -> None:
+    def _warn_of_step(self, state: TrainerState, loss: Any) -> None:
+        """The loss that is logged is the mean since the last one that was: one step in between is enough."""
+        if self.non_finite is not None:
+            return
+        if _finite(loss):
+            self._finite_until = state.global_step
+            return
+        self.non_finite = self._recorded() or NonFinite(None, (self._finite_until + 1, state.global_step))
+        self._say(state, "not_finite", when=self.non_finite.when(self._language))
+
+    def _warn_of_evaluation(self, state: TrainerState, loss: Any) -> None:
+        """It is also where steps come to light that were recorded and not logged."""
+        if self.non_finite is not None or _finite(loss):
+            return
+        self.non_finite = self._recorded() or NonFinite(0, (state.global_step + 1,) * 2)
+        key = "held_out_not_finite" if self.non_finite.steps == 0 else "not_finite"
+        self._say(state, key, when=self.non_finite.when(self._language))
+
+    def _say(self, state: TrainerState, key: str, **values: object) -> None:
         console = self._console if self._bar is None else self._bar.console
-        width = len(str(state.max_steps))
-        console.print(
-            f"step {state.global_step:>{width}}/{state.max_steps}  {text}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        step = f"{state.global_step:>{len(str(state.max_steps))}}"
+        said = text(key, self._language, **values)
+        line = text("step", self._language, step=step, total=state.max_steps, said=said)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _left(self, state: TrainerState) -> str:
         done = state.global_step - self._first_step
         if done <= 0:
-            return "time left unknown"
+            return text("left_unknown", self._language)
         seconds = (self._monotonic() - self._began) / done * (state.max_steps - state.global_step)
-        return f"{duration(seconds)} left"
+        return text("left", self._language, duration=duration(seconds, self._language))
 
 
-def duration(seconds: float) -> str:
-    """A length of time as people say it.
-
-    Example:
-        >>> [duration(s) for s in (3.4, 75, 3 * 3600 + 60, 50 * 3600)]
-        ['3 s', '1 min 15 s', '3 h 1 min', '2 d 2 h']
-    """
-    whole = max(0, round(seconds))
-    units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    parts: list[str] = []
-    for name, size in units:
-        count, whole = divmod(whole, size)
-        if count or parts:
-            parts.append(f"{count} {name}")
-    shown = [part for part in parts[:2] if not part.startswith("0 ")]
-    return " ".join(shown) or "0 s"
+def _finite(value: Any) -> bool:
+    return not isinstance(value, int | float) or math.isfinite(value)
 
 
 def _shown(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from so8t.training.console import duration
+from so8t.training.console_texts import Language, duration, text
 
 _LEAST_SECONDS_BETWEEN_LINES = 0.5
 """A run that writes many checkpoints a second must not print as many lines."""
@@ -34,7 +34,9 @@ def steps_at_risk(left: int, every: int | None, minutes: float | None, step_seco
     return min(bounds)
 
 
-def exposure(left: int, every: int | None, minutes: float | None, step_seconds: float | None) -> str:
+def exposure(
+    left: int, every: int | None, minutes: float | None, step_seconds: float | None, language: Language = "en"
+) -> str:
     """What a power cut costs from now on at most, in words.
 
     Args:
@@ -42,6 +44,7 @@ def exposure(left: int, every: int | None, minutes: float | None, step_seconds: 
         every: likewise.
         minutes: likewise.
         step_seconds: likewise.
+        language: of the words.
 
     Example:
         >>> exposure(500, 100, 15, 420.0)
@@ -50,14 +53,14 @@ def exposure(left: int, every: int | None, minutes: float | None, step_seconds: 
         'a power cut now costs at most 15 min of work and one step (how long a step takes is not known yet)'
     """
     steps = steps_at_risk(left, every, minutes, step_seconds)
-    counted = "1 step" if steps == 1 else f"{steps} steps"
+    counted = text("one_step" if steps == 1 else "steps", language, n=steps)
     if step_seconds is not None:
-        return f"a power cut now costs at most {counted}, about {duration(steps * step_seconds)}"
+        return text("at_risk", language, bound=counted, about=duration(steps * step_seconds, language))
     bound = counted
     if minutes is not None:
-        time_bound = f"{duration(60 * minutes)} of work and one step"
-        bound = time_bound if every is None else f"{counted}, or {time_bound} where that is less"
-    return f"a power cut now costs at most {bound} (how long a step takes is not known yet)"
+        time_bound = text("work_of", language, duration=duration(60 * minutes, language))
+        bound = time_bound if every is None else text("or_less", language, steps=counted, work=time_bound)
+    return text("at_risk_untimed", language, bound=bound)
 
 
 class ExposureCallback(TrainerCallback):  # type: ignore[misc]
@@ -66,14 +69,21 @@ class ExposureCallback(TrainerCallback):  # type: ignore[misc]
     Args:
         tell: given one line.
         minutes: time between checkpoints; None: none are written by time.
+        language: of the line.
         monotonic: seconds of a clock that is never put back.
     """
 
     def __init__(
-        self, tell: Callable[[str], None], minutes: float | None, monotonic: Callable[[], float] = time.monotonic
+        self,
+        tell: Callable[[str], None],
+        minutes: float | None,
+        language: Language = "en",
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tell = tell
         self._minutes = minutes
+        self._language = language
         self._monotonic = monotonic
         self._every: int | None = None
         self._first_step = 0
@@ -103,7 +113,7 @@ class ExposureCallback(TrainerCallback):  # type: ignore[misc]
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Say it with each checkpoint."""
         if self._monotonic() - self._said >= _LEAST_SECONDS_BETWEEN_LINES:
-            self._say(state, f"checkpoint of step {state.global_step} written; ")
+            self._say(state, text("written", self._language, step=state.global_step))
 
     def _say(self, state: TrainerState, before: str = "") -> None:
         left = state.max_steps - state.global_step
@@ -111,9 +121,9 @@ class ExposureCallback(TrainerCallback):  # type: ignore[misc]
             return
         self._said = self._monotonic()
         if self._every is None and self._minutes is None:
-            self._tell(f"{before}no further checkpoint is written: a power cut costs all work up to it")
+            self._tell(before + text("no_checkpoints", self._language))
             return
-        self._tell(before + exposure(left, self._every, self._minutes, self._step_seconds(state)))
+        self._tell(before + exposure(left, self._every, self._minutes, self._step_seconds(state), self._language))
 
     def _step_seconds(self, state: TrainerState) -> float | None:
         done = int(state.global_step) - self._first_step

@@ -11,6 +11,7 @@ from kiseki import TrainingMetricsRecorder
 from kiseki.run_folder import RunFolder
 from so8t.model.attach import GATES_FILE, find_gates, save_gates
 from so8t.training.checkpoints import MANIFEST, checkpoint_step
+from so8t.training.console_texts import Language, text
 from so8t.training.earlier import FINAL
 from so8t.training.weights import note_final_model
 from so8t.training.window import WINDOW_FILE
@@ -55,11 +56,11 @@ class Submission:
             report, summary, report.with_suffix(".html"), report.with_suffix(".pdf"), RunFolder(run_dir).curves_png
         )
 
-    def listed(self, tell: Callable[[str], None]) -> None:
+    def listed(self, tell: Callable[[str], None], language: Language = "en") -> None:
         """Name them, relative to the working folder where they are below it."""
-        tell("提出ファイル / Files to submit")
+        tell(text("files", language))
         for path in (self.report, self.summary, self.page, self.document, self.curves):
-            tell(f"  {shown_path(path)}" + ("" if path.exists() else "  (missing)"))
+            tell(f"  {shown_path(path)}" + ("" if path.exists() else text("missing", language)))
 
 
 def shown_path(path: Path) -> str:

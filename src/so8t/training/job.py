@@ -6,7 +6,6 @@ folder is set aside, the trainer trains and records, and the final model is save
 
 import contextlib
 import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,31 +13,30 @@ import msgspec
 from rich.console import Console
 from transformers import PrinterCallback
 
-from kiseki import KisekiError, RunLocked
-from kiseki.filesystem import FileLock
+from kiseki import KisekiError
 from so8t.data.dataset import ThinkingCollator
 from so8t.errors import JobFailed, So8tError
 from so8t.training.agreement import Agreement
-from so8t.training.checkpoints import CHECKPOINTS, checkpoint_step, write_manifest
+from so8t.training.checkpoints import checkpoint_step, write_manifest
 from so8t.training.config_keys import Config
 from so8t.training.console import ProgressCallback
-from so8t.training.earlier import FINAL, set_aside_later, set_aside_run
+from so8t.training.console_texts import Language, text
+from so8t.training.earlier import FINAL
 from so8t.training.exposure import ExposureCallback
 from so8t.training.finishing import Submission, already_trained, finish, save_final
+from so8t.training.finiteness import NonFinite, recorded_non_finite, warning_at_end
 from so8t.training.forced import ForcedResume
+from so8t.training.job_folder import ERROR_LOG, locked_folder, make_way
 from so8t.training.loading import Tell, first_line
 from so8t.training.preflight import check_inputs
 from so8t.training.prepare import Prepared, prepare
 from so8t.training.recovery import resolve_resume, shown_differences
 from so8t.training.reporting import recorder_options, report_inputs
-from so8t.training.session import SESSION_FILE, SessionCallback, SessionFile, read_session
+from so8t.training.session import SessionCallback, SessionFile, read_session
 from so8t.training.stopping import LAUNCHER_SECONDS, StopCallback, StopRequest
 from so8t.training.timed_checkpoints import TimedCheckpoints
 from so8t.training.trainer import SO8TPETTrainer
 from so8t.training.weights import WeightsCallback
-
-ERROR_LOG = "training_error.log"
-LOCK_FILE = "training.lock"
 
 
 @dataclass(frozen=True)
@@ -83,17 +81,17 @@ def run_training(
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     train_file = check_inputs(config, output_dir)
-    checkpoint = resolve_resume(resume, output_dir, gates=config.so8t.enabled, tell=tell)
+    checkpoint = resolve_resume(resume, output_dir, gates=config.so8t.enabled, tell=tell, language=config.poc.language)
     prepared = prepare(config, output_dir, train_file, checkpoint, tell, force=force)
     if prepared.overridden:
-        tell(f"--force: training goes on under other settings: {shown_differences(prepared.overridden)}")
+        tell(text("forced", config.poc.language, differences=shown_differences(prepared.overridden)))
     if not prepared.arguments.should_save:  # not the first rank: it trains along and writes nothing
         return _train(prepared, None, console, tell)
-    with _locked_folder(output_dir):
+    with locked_folder(output_dir):
         # Other settings may mean more steps.
         done = checkpoint is not None and not prepared.overridden and already_trained(checkpoint)
         if not done:
-            _make_way(prepared, tell)
+            make_way(prepared, tell)
         session = SessionFile(
             output_dir,
             model=Path(str(config.model.base_model)).name,
@@ -104,53 +102,11 @@ def run_training(
         return _finish(prepared, session, tell) if done else _train(prepared, session, console, tell)
 
 
-@contextlib.contextmanager
-def _locked_folder(run_dir: Path) -> Iterator[None]:
-    """The run folder, made where there is none, and locked: two jobs must not move each other's checkpoints."""
-    lock = FileLock(run_dir / LOCK_FILE)
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        free = lock.acquire()
-    except OSError as error:
-        raise So8tError(
-            f"output folder {run_dir} cannot be written ({error.strerror or error}): "
-            "check permissions and free disk, or choose another folder with --output-dir"
-        ) from error
-    if not free:
-        raise RunLocked(
-            f"{run_dir}: another process is training into this folder now: "
-            "wait for it to end, or choose another folder with --output-dir"
-        )
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _make_way(prepared: Prepared, tell: Tell) -> None:
-    """Set aside what a new run, or one that goes on, must not find."""
-    run_dir, checkpoint = prepared.run_dir, prepared.checkpoint
-    if checkpoint is not None:
-        step = checkpoint_step(checkpoint) or 0
-        aside = set_aside_later(run_dir, step, prepared.origin.session_id)
-        if aside is not None:
-            tell(f"checkpoints beyond step {step} now stand in {aside}")
-        tell(f"training goes on from {checkpoint}")
-        return
-    earlier = read_session(run_dir / SESSION_FILE)
-    logits = Path(prepared.config.training.save_logits_dir)
-    ours = bool(logits.parts) and not logits.is_absolute() and ".." not in logits.parts
-    names = [CHECKPOINTS, FINAL, ERROR_LOG, SESSION_FILE, *([str(logits)] if ours else [])]
-    aside = set_aside_run(run_dir, earlier.session_id if earlier else "unnamed", names)
-    if aside is not None:
-        tell(f"an earlier run's checkpoints and model now stand in {aside}: a new run begins")
-
-
 def _finish(prepared: Prepared, session: SessionFile, tell: Tell) -> JobResult:
     """Nothing is left to train; make what is missing of the rest."""
     checkpoint, run_dir, config = prepared.checkpoint, prepared.run_dir, prepared.config
     assert checkpoint is not None
-    tell(f"{checkpoint.name} is the last step of this run: nothing is left to train")
+    tell(text("nothing_left", config.poc.language, checkpoint=checkpoint.name))
     before = read_session(session.path)
     completed = before is not None and before.status == "completed"
     report = finish(
@@ -160,18 +116,22 @@ def _finish(prepared: Prepared, session: SessionFile, tell: Tell) -> JobResult:
         completed=completed,
         recorder_options=recorder_options(config),
     )
+    step = checkpoint_step(checkpoint) or 0
     if not completed:
-        step = checkpoint_step(checkpoint) or 0
         session.begin(step, step)
         session.end("completed")
-    return _handed_over(JobResult("completed", run_dir), report, tell)
+    result = JobResult("completed", run_dir)
+    if config.training.save_metrics:
+        _warn(recorded_non_finite(run_dir), result, step, config.poc.language, tell)
+    return _handed_over(result, report, config.poc.language, tell)
 
 
 def _train(prepared: Prepared, session: SessionFile | None, console: Console, tell: Tell) -> JobResult:
     several = prepared.arguments.world_size > 1
-    with StopRequest(echo_seconds=LAUNCHER_SECONDS if several else 0.0) as stop:
+    language = prepared.config.poc.language
+    with StopRequest(echo_seconds=LAUNCHER_SECONDS if several else 0.0, language=language) as stop:
         trainer = _trainer(prepared, stop)
-        progress = ProgressCallback(console)
+        progress = _progress(trainer, prepared, console)
         _add_callbacks(trainer, prepared, session, stop, progress, tell)
         try:
             orderly = _trained(trainer, prepared, session)
@@ -189,11 +149,25 @@ def _train(prepared: Prepared, session: SessionFile | None, console: Console, te
     if session is None:
         return result
     step, total = trainer.state.global_step, trainer.state.max_steps
-    if finished:
-        tell(f"完了 / completed: {step} of {total} steps; model: {prepared.run_dir / FINAL}")
-    else:
-        tell(f"中断 / interrupted after step {step} of {total}; to go on: --resume-from-checkpoint auto")
-    return _handed_over(result, trainer.report_path, tell)
+    tell(text(result.status, language, step=step, total=total, model=prepared.run_dir / FINAL))
+    recorded = prepared.config.training.save_metrics
+    _warn(recorded_non_finite(result.run_dir) if recorded else progress.non_finite, result, step, language, tell)
+    return _handed_over(result, trainer.report_path, language, tell)
+
+
+def _progress(trainer: SO8TPETTrainer, prepared: Prepared, console: Console) -> ProgressCallback:
+    def recorded() -> NonFinite | None:
+        if trainer.recording is None:
+            return None
+        found = recorded_non_finite(prepared.run_dir)
+        if found is None and trainer.accelerator.num_processes == 1:  # a window over ranks takes all of them to read
+            step = trainer.recording.window.read().totals.first_non_finite_step
+            found = NonFinite(None, (step, step)) if step else None
+        return found
+
+    return ProgressCallback(
+        console, prepared.config.poc.language, evaluated=lambda: trainer.evaluated, recorded=recorded
+    )
 
 
 def _add_callbacks(
@@ -205,14 +179,14 @@ def _add_callbacks(
     tell: Tell,
 ) -> None:
     """What asks all ranks comes first and on all of them, in the same order."""
-    minutes = prepared.config.training.save_minutes
+    minutes, language = prepared.config.training.save_minutes, prepared.config.poc.language
     agreement = Agreement()
     trainer.add_callback(StopCallback(stop, agreement.largest))
     if minutes is not None:
         trainer.add_callback(TimedCheckpoints(minutes, agreement.largest))
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(progress)
-    trainer.add_callback(ExposureCallback(tell, minutes))
+    trainer.add_callback(ExposureCallback(tell, minutes, language))
     if prepared.overridden:
         trainer.add_callback(ForcedResume(prepared.overridden, prepared.run_dir, lambda: trainer.recorder))
     trainer.add_callback(
@@ -223,12 +197,13 @@ def _add_callbacks(
             save_final=lambda: _save_final(trainer, prepared),
             finished=lambda: stop.reason is None,
             tell=tell,
+            language=language,
         )
     )
     if session is not None:
         trainer.add_callback(SessionCallback(session))
         if not prepared.config.training.save_metrics:
-            tell("training.save_metrics is false: no metrics, no curves and no report are made")
+            tell(text("no_metrics", language))
 
 
 def _save_final(trainer: SO8TPETTrainer, prepared: Prepared) -> None:
@@ -300,10 +275,15 @@ def _failed(error: Exception, trainer: SO8TPETTrainer, run_dir: Path) -> JobFail
     )
 
 
-def _handed_over(result: JobResult, report: Path | None, tell: Tell) -> JobResult:
+def _warn(found: NonFinite | None, result: JobResult, step: int, language: Language, tell: Tell) -> None:
+    if found is not None:
+        tell(warning_at_end(found, result.run_dir, step, language, completed=result.status == "completed"))
+
+
+def _handed_over(result: JobResult, report: Path | None, language: Language, tell: Tell) -> JobResult:
     """Name the files to submit."""
     if report is None:
         return result
     submission = Submission.of(result.run_dir, report)
-    submission.listed(tell)
+    submission.listed(tell, language)
     return JobResult(result.status, result.run_dir, submission, result.exit_code)

@@ -11,6 +11,7 @@ from so8t.data.dataset import ThinkingDataset
 from so8t.training.arguments import training_arguments
 from so8t.training.checkpoints import Origin, new_session_id, read_origin
 from so8t.training.config_keys import Config
+from so8t.training.console_texts import text
 from so8t.training.loading import Machine, Tell, check_fits, checkpoint_bytes, load_model, load_tokenizer
 from so8t.training.preflight import LEAST_FREE_BYTES, check_output_folder
 from so8t.training.recovery import check_same_origin
@@ -92,7 +93,7 @@ def _datasets(config: Config, train_file: Path, tokenizer: Any, tell: Tell) -> d
     difference = ChatEncoder(tokenizer).difference_from_template()
     if difference is not None:
         tell(difference)
-    settings = config.data
+    settings, language = config.data, config.poc.language
     data = {
         "train": ThinkingDataset(
             train_file,
@@ -106,8 +107,9 @@ def _datasets(config: Config, train_file: Path, tokenizer: Any, tell: Tell) -> d
         data["eval"] = ThinkingDataset(Path(settings.eval_data), tokenizer, max_seq_length=settings.max_seq_length)
     for name, dataset in data.items():
         facts = dataset.facts
-        dropped = f", {dataset.n_dropped_too_long} too long and left out" if dataset.n_dropped_too_long else ""
-        tell(f"{name} data: {facts.kept} of {facts.records} records, {facts.tokens:,} tokens{dropped}")
+        said = text(f"{name}_data", language, kept=facts.kept, records=facts.records, tokens=f"{facts.tokens:,}")
+        dropped = text("too_long", language, n=dataset.n_dropped_too_long) if dataset.n_dropped_too_long else ""
+        tell(said + dropped)
     return data
 
 

@@ -130,6 +130,14 @@ class RecordedTrainer(GatedTrainer):
 
     # -- evaluations ----------------------------------------------------------------------------------------------
 
+    @property
+    def evaluated(self) -> Mapping[str, float]:
+        """What the evaluation that runs has measured over all tokens; empty before its end and where none is recorded.
+
+        It stands from there on while the Trainer logs its own, until the evaluation is recorded.
+        """
+        return self._evaluated or {}
+
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:

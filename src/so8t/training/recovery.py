@@ -13,12 +13,18 @@ from so8t.training.checkpoints import (
     read_origin,
     what_is_missing,
 )
+from so8t.training.console_texts import Language, text
 
 _SHOWN_DIFFERENCES = 5
 
 
 def resolve_resume(
-    wish: str, run_dir: Path, *, gates: bool = False, tell: Callable[[str], None] = lambda line: None
+    wish: str,
+    run_dir: Path,
+    *,
+    gates: bool = False,
+    tell: Callable[[str], None] = lambda line: None,
+    language: Language = "en",
 ) -> Path | None:
     """The checkpoint that a wish (`auto`, `none` or a path) means.
 
@@ -27,6 +33,7 @@ def resolve_resume(
         run_dir: the run folder.
         gates: whether checkpoints must hold SO(8) gates.
         tell: given one line for each thing worth knowing.
+        language: of those lines.
 
     Returns:
         A complete checkpoint of this run folder; None for a new run, with `auto` where there is none to resume from.
@@ -39,9 +46,9 @@ def resolve_resume(
     own = run_dir / CHECKPOINTS
     if wish != "auto":
         return _named(Path(wish), own, gates)
-    found = newest_complete_checkpoint(own, gates=gates, tell=tell)
+    found = newest_complete_checkpoint(own, gates=gates, tell=tell, language=language)
     if found is None:
-        tell(f"{run_dir} holds no complete checkpoint to resume from: a new run begins")
+        tell(text("none_to_resume", language, run=run_dir))
     return found
 
 

@@ -15,7 +15,8 @@ from so8t.model.architecture import base_model, live_facts
 from so8t.training.config_keys import Config
 
 _MODEL_SECTIONS = ("model", "so8t", "quantization", "qlora")
-_PLACES = ("output_dir", "logging_dir")
+_NO_SETTINGS = ("output_dir", "logging_dir", "eval_on_start")
+"""Arguments that are places, or that resuming itself changes: runs trained alike must not differ by them."""
 
 
 def recorded_config(config: Config) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def report_inputs(
     public = {
         name: value
         for name, value in arguments.to_dict().items()
-        if name not in _PLACES and not name.startswith(("hub_", "push_to_hub")) and not name.endswith("_token")
+        if name not in _NO_SETTINGS and not name.startswith(("hub_", "push_to_hub")) and not name.endswith("_token")
     }
     return {
         "model_config": {name: settings.pop(name) for name in _MODEL_SECTIONS},
@@ -80,6 +81,7 @@ def report_inputs(
             **live_facts(model),
             **live_settings(model, config, arguments),
             "device": arguments.device.type,
+            "ranks": arguments.world_size,
             "data": {name: asdict(facts) for name, facts in data.items()},
             **({"data_statement": data_statement(Path(statement))} if (statement := config.data.statement) else {}),
         },

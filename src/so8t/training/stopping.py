@@ -15,6 +15,8 @@ from typing import Any, Self
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from so8t.training.console_texts import Language, text
+
 _SIGNALS = tuple(name for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name))
 
 LAUNCHER_SECONDS = 10.0
@@ -32,6 +34,7 @@ class StopRequest:
         tell: given one line when the first signal comes; called inside a signal handler, so it must not touch
             buffered files. By default the line goes straight to standard error.
         echo_seconds: signals that come so soon after the first are taken for the same one.
+        language: of the line.
         monotonic: seconds of a clock that is never put back.
 
     Attributes:
@@ -50,6 +53,7 @@ class StopRequest:
         tell: Callable[[str], None] | None = None,
         *,
         echo_seconds: float = 0.0,
+        language: Language = "en",
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.reason: str | None = None
@@ -57,6 +61,7 @@ class StopRequest:
         self._over = False
         self._tell = tell or _to_standard_error
         self._echo_seconds = echo_seconds
+        self._language = language
         self._monotonic = monotonic
         self._before: dict[int, Any] = {}
 
@@ -108,13 +113,10 @@ class StopRequest:
             raise KeyboardInterrupt(name)
         self._first = now
         if self._over:
-            self._tell(f"{name}: training has ended, its results are being written; once more: stop at once")
+            self._tell(text("signal_late", self._language, signal=name))
             return
         self.reason = name
-        self._tell(
-            f"{name}: the step that runs is finished, a checkpoint is written, then training stops; "
-            "once more: stop at once"
-        )
+        self._tell(text("signal", self._language, signal=name))
 
 
 def _to_standard_error(line: str) -> None:

@@ -9,22 +9,26 @@ from transformers import TrainerCallback
 
 from kiseki import TrainingMetricsRecorder
 from so8t.model.weight_files import WeightFile, digest_weights
+from so8t.training.console_texts import Language, text
 from so8t.training.earlier import FINAL
 
 _ADAPTER_FILES = ("adapter_model.", "so8_gates.")
 _WORTH_SAYING_BYTES = 3 << 30
 
 
-def note_base_model(recorder: TrainingMetricsRecorder, folder: Path, tell: Callable[[str], None]) -> None:
+def note_base_model(
+    recorder: TrainingMetricsRecorder, folder: Path, tell: Callable[[str], None], language: Language = "en"
+) -> None:
     """Note the digests of the model that training begins from; nothing where the folder holds no weights.
 
     Args:
         recorder: the run's.
         folder: the base model's folder.
         tell: told when it takes more than a moment.
+        language: of what is told.
     """
     if sum(file.stat().st_size for file in folder.glob("*.safetensors")) > _WORTH_SAYING_BYTES:
-        tell("computing the SHA-256 of the base model's weights …")
+        tell(text("digests", language))
     _note(recorder, "base_model", folder.name, digest_weights(folder))
 
 
@@ -51,6 +55,7 @@ class WeightsCallback(TrainerCallback):  # type: ignore[misc]
         save_final: saves the final model, on all ranks together; told nothing when training stopped early.
         finished: whether training came to its end.
         tell: given one line for each thing worth knowing.
+        language: of those lines.
     """
 
     def __init__(
@@ -61,18 +66,20 @@ class WeightsCallback(TrainerCallback):  # type: ignore[misc]
         save_final: Callable[[], None],
         finished: Callable[[], bool],
         tell: Callable[[str], None],
+        language: Language = "en",
     ) -> None:
         self._base, self._run_dir = base, run_dir
         self._recorder = recorder
         self._save_final = save_final
         self._finished = finished
         self._tell = tell
+        self._language = language
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The base model stands in its folder as it was loaded from there."""
         recorder = self._recorder()
         if recorder is not None:
-            note_base_model(recorder, self._base, self._tell)
+            note_base_model(recorder, self._base, self._tell, self._language)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The record is still open, so the final weights' digests become part of it."""

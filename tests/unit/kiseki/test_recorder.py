@@ -237,6 +237,16 @@ def test_what_only_the_owner_may_see_stands_beside_the_journal_bound_by_its_dige
     assert os.fsencode(os.uname().nodename if hasattr(os, "uname") else "-") + b'"' not in journal
 
 
+@pytest.mark.parametrize(("metric", "meant"), [("los", "loss"), ("evel_loss", "eval_loss"), ("val_loss", None)])
+def test_a_criterion_on_what_looks_like_a_misspelt_metric_is_told_before_training_and_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, metric: str, meant: str | None
+) -> None:
+    recorder = quiet(tmp_path, criteria=[{"metric": metric, "operator": "<", "threshold": 2.0, "when": "final"}])
+    assert (f"did you mean {meant}?" in caplog.text) == (meant is not None)
+    recorder.close()
+    assert read_history(recorder.folder).opened["criteria"][0]["metric"] == metric
+
+
 def test_criteria_stand_in_the_first_line_with_their_digest(tmp_path: Path) -> None:
     recorder = quiet(tmp_path, criteria=[{"metric": "loss", "operator": "<", "threshold": 2.0, "when": "final"}])
     recorder.close()

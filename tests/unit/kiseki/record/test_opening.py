@@ -147,3 +147,38 @@ def test_r32_arguments_are_checked_before_anything_is_written(
 def test_an_older_attempt_without_rows_does_not_hide_the_run(tmp_path: Path) -> None:
     folder = write_journal(tmp_path, [opened(), ("row", {"step": 1, "loss": 1.0}), opened(2, resume_step=1)])
     assert [attempt.rows for attempt in read_history(folder).attempts] == [1, 0]
+
+
+def test_the_earlier_run_s_reports_and_plots_go_with_its_record(tmp_path: Path) -> None:
+    """Whoever submits what stands in poc_reports/ submits the run that stands there."""
+    folder = RunFolder(tmp_path)
+    first = record(tmp_path, range(1, 4))
+    first.close()
+    first.generate_poc_report(formats=["json", "csv"])
+    folder.plots.mkdir()
+    (folder.plots / "by_hand.png").write_bytes(b"png")
+    before = {path.name: path.read_bytes() for path in folder.reports.iterdir()}
+    assert len(before) == 2
+
+    record(tmp_path, range(4, 5), resume_step=3).close()
+    assert {path.name for path in folder.reports.iterdir()} == set(before), "a run that goes on keeps what it has"
+
+    record(tmp_path, range(1, 2)).close()
+    aside = RunFolder(folder.earlier / first.run_id)
+    assert {path.name: path.read_bytes() for path in aside.reports.iterdir()} == before
+    assert (aside.plots / "by_hand.png").read_bytes() == b"png"
+    assert list(folder.reports.iterdir()) == list(folder.plots.iterdir()) == []
+
+
+def test_a_report_made_between_two_interrupted_moves_replaces_none_that_was_moved(tmp_path: Path) -> None:
+    """Killed before the journal's move, then `kiseki report`, then a new run: both reports stand."""
+    folder = RunFolder(tmp_path)
+    first = record(tmp_path, range(1, 4))
+    first.close()
+    for place in (folder, RunFolder(folder.earlier / first.run_id)):
+        place.reports.mkdir(parents=True)
+        (place.reports / "poc_report_1.json").write_text(str(place.root), encoding="utf-8")
+    record(tmp_path, range(1, 2)).close()
+    (home,) = folder.earlier.iterdir()
+    moved = {path.name: path.read_text(encoding="utf-8") for path in RunFolder(home).reports.iterdir()}
+    assert moved == {"poc_report_1.json": str(home), "poc_report_1_2.json": str(tmp_path)}

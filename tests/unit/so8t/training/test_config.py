@@ -314,6 +314,47 @@ def test_a_criterion_needs_a_direction(tmp_path: Path, operator: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("metric", "meant"),
+    [
+        ("evel_loss", "eval_loss"),
+        ("los", "loss"),
+        ("Accuracy", "accuracy"),
+        ("so8t_rotation_angel", "so8t_rotation_angle"),
+    ],
+)
+def test_a_criterion_on_a_misspelt_metric_is_refused(tmp_path: Path, metric: str, meant: str) -> None:
+    """Criteria are fixed before training: afterwards it would be too late to correct one."""
+    criteria = [
+        {"metric": "loss", "operator": "<", "threshold": 1},
+        {"metric": metric, "operator": "<", "threshold": 1},
+    ]
+    message = refusal(with_keys(tmp_path, {"poc.criteria": criteria}))
+    assert f"poc.criteria[1].metric is {metric}, which is not recorded: did you mean {meant}?" in message
+
+
+@pytest.mark.parametrize("metric", ["reward", "eval_f1", "eval_accuracy_top5", "test_loss", "so8t/layer_0/my_angle"])
+def test_a_criterion_on_a_metric_of_another_name_is_told(tmp_path: Path, metric: str) -> None:
+    criteria = [{"metric": metric, "operator": "<", "threshold": 1}]
+    (message,) = load_config(with_keys(tmp_path, {"poc.criteria": criteria})).messages
+    assert message.startswith(f"poc.criteria[0].metric: no metric {metric} is known")
+
+
+@pytest.mark.parametrize(
+    ("metric", "when"),
+    [
+        ("so8t/layer_0/rotation_angle", "final"),
+        ("learning_rate_gates", "best"),
+        ("eval_tokens", "final"),
+        ("tokens", "last_evaluation"),
+        ("window_steps", "final"),
+    ],
+)
+def test_a_criterion_on_a_metric_that_training_records_needs_no_word(tmp_path: Path, metric: str, when: str) -> None:
+    criteria = [{"metric": metric, "operator": "<", "threshold": 1, "when": when}]
+    assert load_config(with_keys(tmp_path, {"poc.criteria": criteria})).messages == []
+
+
+@pytest.mark.parametrize(
     ("keys", "expected"),
     [
         ({"training.fp16": True, "training.bf16": True}, "both true"),

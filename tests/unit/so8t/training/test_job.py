@@ -17,19 +17,24 @@ from rich.console import Console
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, TrainerState, TrainingArguments
 
-from kiseki import RunLocked
+from kiseki import RunLocked, TrainingMetricsRecorder
 from kiseki.filesystem import FileLock
+from kiseki.report.several.facts import gather_several
+from kiseki.run_folder import RunFolder
 from so8t.data.thinking import read_records
 from so8t.data.thinking_record import render_assistant
 from so8t.errors import CheckpointError, DataError, JobFailed, ModelError, So8tError
 from so8t.model.attach import attach_saved_gates
 from so8t.model.tiny import build
-from so8t.training import job
+from so8t.training import finiteness, job
 from so8t.training.checkpoints import newest_complete_checkpoint, what_is_missing
 from so8t.training.config import load_config
+from so8t.training.config_checks import keys_without_effect
 from so8t.training.config_keys import Config
-from so8t.training.console import ProgressCallback, duration
+from so8t.training.console import ProgressCallback
+from so8t.training.console_texts import TEXTS, duration
 from so8t.training.finishing import save_final
+from so8t.training.finiteness import NonFinite, last_checkpoint_before, recorded_non_finite, warning_at_end
 from so8t.training.job import JobResult, run_training
 from so8t.training.preflight import check_output_folder
 
@@ -122,21 +127,37 @@ class TestACompleteRun:
         _, result, said = run
         assert result.status == "completed"
         assert result.exit_code == 0
-        assert re.search(r"step 2/4  loss \d", said)
-        assert re.search(r"step 0/4  held-out loss \d", said)
-        assert re.search(r"step 4/4  held-out loss \d", said)
+        assert re.search(r"ステップ 2/4  損失 \d", said)
         assert "fuses it into qkv_proj" in said
-        listed = said[said.index("提出ファイル / Files to submit") :].splitlines()[1:6]
+        assert re.search(r"学習データ：16 件中 16 件、[\d,]+ トークン", said)
+        assert "停電で失われる作業は最大 2 ステップ" in said
+        assert "a power cut" not in said
+        assert f"完了：4 ステップ中 4 ステップ、モデル：{result.run_dir / 'final'}" in said
+        listed = said[said.index("提出ファイル\n") :].splitlines()[1:6]
         submitted = result.submission
         files = (submitted.report, submitted.summary, submitted.page, submitted.document, submitted.curves)
         for line, path in zip(listed, files, strict=True):
             assert Path(line.strip()).resolve() == path.resolve()
             assert path.stat().st_size > 0
 
+    def test_the_held_out_loss_that_is_said_is_the_one_that_is_recorded(self, run: Any) -> None:
+        """The Trainer's own is the mean of batches of unequal length."""
+        recorded = report_of(run[1])["evaluation"]["history"]
+        assert re.findall(r"ステップ (\d)/4  評価損失 ([\d.]+)\n", run[2]) == [
+            (str(row["step"]), f"{row['eval_loss']:.4g}") for row in recorded
+        ]
+
     def test_first_and_last_held_out_loss_are_recorded_apart_from_training(self, run: Any) -> None:
         report = report_of(run[1])
         assert [row["step"] for row in report["evaluation"]["history"]] == [0, 2, 4]
         assert [row["step"] for row in report["metrics"]["history"]] == [2, 4]
+
+    def test_whatever_is_recorded_can_be_a_criterion(self, run: Any, settings: Settings) -> None:
+        report = report_of(run[1])
+        rows = [*report["metrics"]["history"], *report["evaluation"]["history"]]
+        names = sorted({name for row in rows for name in row} - {"timestamp"})
+        config = settings(poc={"criteria": [{"metric": name, "operator": "<", "threshold": 1.0} for name in names]})
+        assert list(keys_without_effect(config, set())) == []
 
     def test_the_report_says_what_was_asked_and_what_there_really_is(self, run: Any) -> None:
         report = report_of(run[1])
@@ -145,6 +166,8 @@ class TestACompleteRun:
         assert report["model_info"]["config"]["qlora"]["r"] == 2
         assert report["training_info"]["config"]["training"]["save_metrics_steps"] == 2
         assert report["training_info"]["config"]["arguments"]["max_steps"] == 4
+        assert "eval_on_start" not in report["training_info"]["config"]["arguments"], "resuming alone would change it"
+        assert report["live"]["ranks"] == 1
         assert report["live"]["gate_layers"] == [0, 1]
         assert report["live"]["lora_modules"] == {"qkv_proj": 2, "o_proj": 2}
         assert report["live"]["trainable_parameters"] > 0
@@ -190,7 +213,7 @@ class TestACompleteRun:
         journal = result.run_dir / "metrics" / "journal.jsonl"
         before = journal.read_bytes()
         again, said = train(config, "auto")
-        assert "nothing is left to train" in said
+        assert "checkpoint-4 は最後のステップのため、学習は残っていません" in said
         assert again.submission == result.submission
         assert journal.read_bytes() == before
 
@@ -233,6 +256,8 @@ class TestRestarts:
             for name in ("loss", "lm_loss", "pet_loss", "so8t_loss", "accuracy", "grad_norm", "tokens_seen"):
                 assert row[name] == pytest.approx(other[name], rel=1e-9), (row["step"], name)
         assert same_tensors(resumed.run_dir / "final", whole.run_dir / "final")
+        folders = [RunFolder(one.run_dir) for one in (whole, resumed)]
+        assert gather_several(folders).differing == {}, "that one was resumed is no setting"
 
     @staticmethod
     def _stopped_after_two(config: Config) -> JobResult:
@@ -254,16 +279,33 @@ class TestRestarts:
         first, _ = train(settings(training={"max_steps": 2}))
         old_id = report_of(first)["run_id"]
         (first.run_dir / "final" / "mark").write_text("of the first run", encoding="utf-8")
+        reports = {path.name for path in (first.run_dir / "poc_reports").iterdir()}
         second, said = train(settings(training={"max_steps": 3}))
         aside = first.run_dir / "earlier" / old_id
         assert str(aside) in said
         assert (aside / "final" / "mark").is_file()
         assert what_is_missing(aside / "checkpoints" / "checkpoint-2", gates=True) is None
-        assert (first.run_dir / "metrics" / "earlier" / old_id / "metrics" / "journal.jsonl").is_file()
+        kept = RunFolder(first.run_dir / "metrics" / "earlier" / old_id)
+        assert kept.journal.is_file()
+        assert kept.curves_png.is_file()
+        assert {path.name for path in kept.reports.iterdir()} == reports
+        (report,) = (second.run_dir / "poc_reports").glob("poc_report_*.json")
+        assert second.submission is not None
+        assert report == second.submission.report, "what stands there is what is to be submitted"
         checkpoints = {path.name for path in (second.run_dir / "checkpoints").iterdir()}
         assert checkpoints == {"checkpoint-2", "checkpoint-3"}
         assert not (second.run_dir / "final" / "mark").exists()
         assert len(report_of(second)["attempts"]) == 1
+
+    def test_a_new_run_that_records_nothing_sets_the_earlier_record_aside_too(self, settings: Settings) -> None:
+        first, _ = train(settings(training={"max_steps": 2}))
+        old_id = report_of(first)["run_id"]
+        record = {"metrics", "plots", "poc_reports"}
+        before = {name: snapshot(first.run_dir / name) for name in record}
+        train(settings(training={"max_steps": 2, "save_metrics": False}))
+        aside = first.run_dir / "earlier" / old_id
+        assert {name: snapshot(aside / name) for name in record} == before
+        assert not record & {path.name for path in first.run_dir.iterdir()}
 
     def test_other_settings_are_refused_and_nothing_changes(self, run: Any, settings: Settings) -> None:
         run_dir = run[1].run_dir
@@ -426,6 +468,76 @@ class TestSignals:
         assert completed or f"interrupted after step {last_step} of 4" in said
 
 
+class TestLossesThatAreNoNumbers:
+    """A learning rate that turns every weight into nonsense with the first step that has one."""
+
+    @pytest.fixture
+    def broken(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+        without_drawing(monkeypatch)
+        training = {"max_steps": 8, "learning_rate": 1.0e30, "save_total_limit": None, "eval_steps": 8}
+
+        def with_changes(**changes: Any) -> Config:
+            changes["training"] = {**training, **changes.get("training", {})}
+            return settings(**changes)
+
+        return with_changes
+
+    def test_it_is_said_once_while_it_trains_and_plainly_at_the_end(self, broken: Settings) -> None:
+        result, said = train(broken(training={"save_steps": 1}))
+        assert (result.status, result.exit_code) == ("completed", 0)
+        rows = report_of(result)["metrics"]["history"]
+        count = sum(row.get("non_finite_steps", 0) for row in rows)
+        ((logged, first),) = re.findall(r"step (\d)/8  warning: the loss was NaN or infinite at step (\d): ", said)
+        assert int(logged) - int(first) in (0, 1), "with the first line about it"
+        assert said.count("warning: the loss was NaN or infinite at") == 1
+        assert count == 9 - int(first), "none was finite after it"
+        sound = int(first) - 2
+        checkpoint = result.run_dir / "checkpoints" / f"checkpoint-{sound}"
+        before = f"the last checkpoint from before it: {checkpoint}"
+        assert (
+            f"warning: the loss was NaN or infinite in {count} of 8 steps, first at step {first}: the weights in "
+            f"{result.run_dir / 'final'} are likely damaged" + (f"; {before}" if sound else ", and no checkpoint")
+        ) in said
+
+    def test_steps_that_were_never_logged_come_to_light_with_the_evaluation(self, broken: Settings) -> None:
+        _, said = train(broken(training={"logging_steps": 100, "save_metrics_steps": 100}))
+        assert len(re.findall(r"step 8/8  warning: the loss was NaN or infinite at step \d: ", said)) == 1
+
+    def test_without_a_record_it_is_said_as_far_as_it_was_logged(self, broken: Settings) -> None:
+        _, said = train(broken(training={"logging_steps": 4, "save_metrics": False}))
+        assert "step 4/8  warning: the loss was NaN or infinite at one of the steps 1 to 4: " in said
+        assert "warning: the loss was NaN or infinite, first at one of the steps 1 to 4: the weights in " in said
+
+    def test_a_run_that_is_done_says_it_again(self, broken: Settings) -> None:
+        _, said = train(broken(training={"save_metrics_steps": 100}))
+        assert re.search(r"step [24]/8  warning: the loss was NaN or infinite at step \d: ", said), "no row has it yet"
+        _, said = train(broken(training={"save_metrics_steps": 100}), "auto")
+        assert "nothing is left to train" in said
+        assert "warning: the loss was NaN or infinite in " in said
+
+    def test_a_loss_that_was_finite_again_calls_no_weights_damaged(self, tmp_path: Path) -> None:
+        """As with fp16, whose scaler leaves such a step out; what a resumed run trained anew does not count."""
+        with TrainingMetricsRecorder(tmp_path, companion=False, save_plots=False) as recorder:
+            recorder.mark("non_finite", step=2, steps=1)
+            recorder.record_step(step=5, loss=float("nan"), non_finite_steps=1)
+            recorder.record_step(step=10, loss=1.0)
+        found = recorded_non_finite(tmp_path)
+        assert found == NonFinite(1, (2, 2), at_end=False)
+        said = warning_at_end(found, tmp_path, 10, "en", completed=True)
+        assert said.startswith("warning: the loss was NaN or infinite in 1 of 10 steps, first at step 2: it was finite")
+        with TrainingMetricsRecorder(tmp_path, companion=False, save_plots=False, resume_step=0) as recorder:
+            recorder.record_step(step=5, loss=1.0)
+        assert recorded_non_finite(tmp_path) is None
+
+    def test_weights_whose_next_loss_was_none_are_not_called_sound(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folders = [tmp_path / "checkpoints" / f"checkpoint-{step}" for step in (1, 2, 3)]
+        monkeypatch.setattr(finiteness, "complete_checkpoints", lambda folder: folders)
+        assert last_checkpoint_before(tmp_path, 4) == folders[1], "the loss of step 4 is that of checkpoint 3"
+        assert last_checkpoint_before(tmp_path, 2) is None
+
+
 class TestFailures:
     def test_an_error_in_training_is_one_line_and_leaves_report_and_traceback(
         self, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -556,6 +668,11 @@ class TestProgress:
         callback.close()
         assert "3/10" in said.getvalue()
         assert said.getvalue().rstrip().endswith(("\x1b[?25h", "\x1b[2K")) or "\x1b[?25h" in said.getvalue()
+
+    def test_both_languages_fill_in_the_same_blanks(self) -> None:
+        for key, (english, japanese) in TEXTS.items():
+            assert sorted(re.findall(r"{\w*}", english)) == sorted(re.findall(r"{\w*}", japanese)), key
+            assert english != japanese, key
 
     @pytest.mark.parametrize("seconds", [0, 59.6, 3599.7, 86399.9])
     def test_durations_are_never_sixty_of_anything(self, seconds: float) -> None:

@@ -32,7 +32,7 @@ from so8t.training.checkpoints import (
 from so8t.training.earlier import set_aside_later, set_aside_run
 from so8t.training.exposure import ExposureCallback
 from so8t.training.recovery import check_same_origin, resolve_resume
-from so8t.training.session import SessionCallback, SessionFile, read_session
+from so8t.training.session import SESSION_FILE, SessionCallback, SessionFile, read_session
 from so8t.training.stopping import StopCallback, StopRequest
 from so8t.training.timed_checkpoints import TimedCheckpoints
 
@@ -581,7 +581,7 @@ class TestEarlierRuns:
         for _ in range(2):
             make_checkpoint(tmp_path / "checkpoints", 20)
             (tmp_path / "training_session.json").write_text("{}", encoding="utf-8")
-            set_aside_run(tmp_path, "one", ["checkpoints", "final", "training_session.json"])
+            set_aside_run(tmp_path, "one", ["checkpoints", "final"], last=SESSION_FILE)
         for name in ("one", "one.2"):
             aside = tmp_path / "earlier" / name
             assert sorted(path.name for path in aside.iterdir()) == ["checkpoints", "training_session.json"]
@@ -589,8 +589,30 @@ class TestEarlierRuns:
         assert [path.name for path in tmp_path.iterdir()] == ["earlier"]
 
     def test_nothing_to_move_makes_no_folder(self, tmp_path: Path) -> None:
-        assert set_aside_run(tmp_path, "one", ["checkpoints"]) is None
+        assert set_aside_run(tmp_path, "one", ["checkpoints"], last=SESSION_FILE) is None
         assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.parametrize("moved", [0, 1, 2])
+    def test_moves_that_were_interrupted_go_on_in_the_same_folder(
+        self, tmp_path: Path, moved: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        names = ["checkpoints", "final", SESSION_FILE]
+        for name in names:
+            (tmp_path / name).write_text(name, encoding="utf-8")
+        left, rename = iter(range(moved)), Path.rename
+
+        def killed(path: Path, target: Path) -> Path:
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            return rename(path, target)
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Path, "rename", killed)
+            set_aside_run(tmp_path, "one", names[:-1], last=SESSION_FILE)
+        assert (tmp_path / SESSION_FILE).exists(), "it names the run that is being moved"
+        assert set_aside_run(tmp_path, "one", names[:-1], last=SESSION_FILE) == tmp_path / "earlier" / "one"
+        assert [path.name for path in tmp_path.iterdir()] == ["earlier"]
+        assert {path.name for path in (tmp_path / "earlier" / "one").iterdir()} == set(names)
 
     def test_checkpoints_beyond_the_resumed_step_leave_the_run(self, tmp_path: Path) -> None:
         for step in (20, 40, 60):
