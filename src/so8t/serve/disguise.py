@@ -134,6 +134,19 @@ def readings(text: str) -> tuple[str, ...]:
     raise FormatViolation("a part holds escapes within escapes")
 
 
+def plain(text: str) -> str:
+    """Read any text once, in lower case, escapes as they stand.
+
+    Args:
+        text: any text without lone surrogates.
+
+    Example:
+        >>> plain("Ｔhi&#110;k")
+        'thi&#110;k'
+    """
+    return _skeleton(text).casefold()
+
+
 def find_tag(texts: Iterable[str]) -> str | None:
     """Find what reads as a thinking tag, a final tag or a tool call, of this format or another vendor's.
 

@@ -188,12 +188,8 @@ class Gate:
         return blocks
 
     def _repeats(self, blocks: Sequence[Block], plain: Sequence[str], query: str) -> bool:
-        try:
-            decoded = [readings(text)[-1] for text in base64_texts(blocks[-1].text)]
-        except FormatViolation:
-            return True
         # one text, so that thinking cut into pieces is found too, and many pieces cost what one does
-        answer = "\n".join((plain[-1], *decoded))
+        answer = "\n".join((plain[-1], disguise.plain("\n".join(base64_texts(blocks[-1].text)))))
         return repeats(answer, " ".join(plain[:-1]), _plain_query(query), self._policy.overlap)
 
     def _decided(self, blocks: Sequence[Block], parts: Parts | None, language: Language) -> Judged:
@@ -201,6 +197,8 @@ class Gate:
         whole = self._ask(text_to_judge(block.text for block in blocks))
         alone = self._ask(final)
         said = stated(block.text for block in blocks[:-1] if block.name != _TASK)
+        if whole is not None and said is not None and said.label is SafetyLabel.ALLOW:
+            said = None  # what the thinking says of itself adds nothing to a measurement
         before = most_severe(verdict for verdict in (whole, said) if verdict is not None)
         if before is None:
             before = Verdict(SafetyLabel.ALLOW if self._policy.allow_unjudged else SafetyLabel.ESCALATION, 0.0)

@@ -8,6 +8,7 @@ of that thinking, as a digest without a key would.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,7 +22,10 @@ _SEVERITY = {label: rank for rank, label in enumerate(SafetyLabel)}
 _LABELS = "ALLOW|ESCALATION|ESCALATE|DENY|REFUSE"
 # In capitals a label is meant; in small letters ("refuse collection") only after a word that announces one.
 STATED = re.compile(
-    rf"(?<![A-Za-z])(?:(?P<capitals>{_LABELS})|(?i:(?:label|decision|verdict|判定)\s*[:：=]\s*[\"']?(?P<named>{_LABELS})))(?![A-Za-z])"
+    r"(?<![A-Za-z])(?:"
+    rf"(?P<negation>(?i:not|never|cannot|don't)\s+)?(?P<capitals>{_LABELS})"
+    rf"|(?i:(?:label|decision|verdict|判定)[\s\"'*_]*(?:[:=]|is\b|は)[\s\"'*_]*(?P<named>{_LABELS}))"
+    r")(?![A-Za-z])"
 )
 """A safety label that a thought writes out."""
 
@@ -80,11 +84,16 @@ def ask(judges: Sequence[SafetyJudge], text: str, allow_confidence: float) -> Ve
 def stated(thoughts: Iterable[str]) -> Verdict | None:
     """Give the most severe label that is written out in thoughts ("DENY", "label: refuse"); None if there is none.
 
-    An ALLOW of this kind has confidence 0: it is nobody's measurement.
+    An ALLOW of this kind has confidence 0: it is nobody's measurement. "NOT ALLOW" is a DENY.
     """
-    found = (match for thought in thoughts for match in STATED.finditer(thought))
-    labels = [SafetyLabel((match["capitals"] or match["named"]).upper()) for match in found]
+    found = (match for thought in thoughts for match in STATED.finditer(unicodedata.normalize("NFKC", thought)))
+    labels = [_label_of(match) for match in found]
     return most_severe(Verdict(label, 0.0 if label is SafetyLabel.ALLOW else 1.0) for label in labels)
+
+
+def _label_of(match: re.Match[str]) -> SafetyLabel:
+    label = SafetyLabel((match["capitals"] or match["named"]).upper())
+    return SafetyLabel.DENY if match["negation"] and label is SafetyLabel.ALLOW else label
 
 
 def most_severe(verdicts: Iterable[Verdict]) -> Verdict | None:

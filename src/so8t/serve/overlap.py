@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
@@ -34,7 +35,10 @@ _JAPANESE = (
 )
 """Code points of kana and kanji, both ends included."""
 _SPACE, _OTHER, _LETTER, _KANA_OR_KANJI = range(4)
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}")
+_SHORTEST_BASE64 = 24
+_BASE64 = re.compile(rf"[A-Za-z0-9+/]{{{_SHORTEST_BASE64},}}")
+_NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]+")
+_URL_SAFE = str.maketrans("-_", "+/")
 
 
 @dataclass(frozen=True)
@@ -89,23 +93,27 @@ def repeats(answer: str, thinking: str, query: str, limits: OverlapLimits) -> bo
 
 
 def base64_texts(answer: str) -> list[str]:
-    """Decode what looks like Base64, line ends ignored.
+    """Decode what is or may be Base64.
+
+    Each word that looks like it by itself; and all that the alphabet has, at each of the four alignments, because white
+    space, line ends and quotation marks may stand within, and prose directly before it.
 
     Args:
         answer: the final part, verbatim.
 
     Returns:
-        The decoded texts; bytes that are not UTF-8 are dropped.
+        The decoded texts; bytes that are not UTF-8 are dropped, so that prose that is no Base64 becomes noise.
 
     Example:
-        >>> base64_texts("See: VGhlIHNwYXJlIGtleSBpcyB1bmRlciB0aGUgcG90")
-        ['The spare key is under the pot']
+        >>> base64_texts("See: VGhlIHNwYXJlIGtleSBpcyB1bmRlciB0aGUgcG90")[0]
+        'The spare key is under the pot'
     """
-    joined = "".join(line.strip() for line in answer.splitlines())
-    return [_decoded(run.translate(_URL_SAFE)) for run in _BASE64.findall(joined)]
-
-
-_URL_SAFE = str.maketrans("-_", "+/")
+    written = unicodedata.normalize("NFKC", answer).translate(_URL_SAFE)
+    alphabet = _NOT_BASE64.sub("", written)
+    if len(alphabet) < _SHORTEST_BASE64:
+        return []
+    joined = "".join(line.strip() for line in written.splitlines())
+    return [_decoded(run) for run in (*_BASE64.findall(joined), *(alphabet[start:] for start in range(4)))]
 
 
 def _decoded(run: str) -> str:
