@@ -149,6 +149,7 @@ def serve(
     from so8t.cli.served_model import ServedModel, check, digest_of, find, find_heads, load
     from so8t.cli.train import quiet_libraries
     from so8t.serve.access_log import log_to
+    from so8t.serve.answering import longest_seconds
     from so8t.serve.app import create_app
     from so8t.serve.audit.keys import load_key
     from so8t.serve.audit.log import AuditLog
@@ -198,7 +199,7 @@ def serve(
             server = make_server(
                 app,
                 header_seconds=settings.receive_seconds,
-                drain_seconds=settings.generation_seconds + settings.receive_seconds,
+                drain_seconds=longest_seconds(settings, audit.commit_seconds),
             )
             click.echo(f"judged by: {', '.join(judge.name for judge in judges) or 'labels stated in the thinking'}")
             name = f"[{settings.host}]" if ":" in settings.host else settings.host

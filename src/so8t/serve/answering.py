@@ -26,9 +26,16 @@ from so8t.serve.metrics import ServerMetrics
 from so8t.serve.outcome import Outcome
 from so8t.serve.settings import Settings
 
-__all__ = ["Answering", "Audit"]
+__all__ = ["SECONDS_TO_JUDGE", "SECONDS_TO_STOP", "Answering", "Audit", "longest_seconds"]
+
+SECONDS_TO_STOP = 10.0
+"""How long a cancelled generation is waited for, so that what it had is hashed."""
+
+SECONDS_TO_JUDGE = 60.0
+"""What judging one text may take when the server stops. Nothing bounds a judge, and heads wait for the model."""
 
 _STATUS = {Outcome.TIMED_OUT: 504, Outcome.ERROR: 500}
+_TOO_LONG = "query_too_long"
 _Judgement = TypeVar("_Judgement")
 
 
@@ -47,6 +54,24 @@ class _Ended:
     raw: str | None
     outcome: Outcome | None = None
     error_code: str | None = None
+
+
+def longest_seconds(settings: Settings, commit_seconds: float) -> float:
+    """Give the longest that a request takes until its answer: what a server that stops has to wait for.
+
+    Args:
+        settings: the server's; a body, and a generation, take as long as they allow.
+        commit_seconds: the longest that a row of the audit log takes.
+
+    Returns:
+        Seconds, from the first byte of the request's body.
+
+    Example:
+        >>> longest_seconds(Settings(receive_seconds=10, generation_seconds=120), commit_seconds=10)
+        270.0
+    """
+    judged = 2 * SECONDS_TO_JUDGE  # the question, and what was generated
+    return settings.receive_seconds + judged + settings.generation_seconds + SECONDS_TO_STOP + commit_seconds
 
 
 class Answering:
@@ -79,8 +104,6 @@ class Answering:
         self._metrics.running += 1
         try:
             return await self._answer(asked, request)
-        except PromptTooLong:
-            return problem(422, "query_too_long")
         except AuditUnavailable:
             self._metrics.audit_failures += 1
             return problem(503, "audit_unavailable")
@@ -95,6 +118,8 @@ class Answering:
         audit_id = await self._audit.commit(event)
         self._metrics.finished(judged.outcome, self._clock() - began)
         self._metrics.judge_failures += judged.failed_judgements
+        if ended.error_code == _TOO_LONG:
+            return problem(422, _TOO_LONG)
         answer = answer_of(judged, audit_id)
         status = _STATUS.get(judged.outcome, 200)
         if asked.stream and status == 200:
@@ -140,7 +165,7 @@ class Answering:
                 return _Ended(None, Outcome.ERROR, "generator_error")
             return _Ended(generation.result())
         except PromptTooLong:
-            raise
+            return _Ended(None, Outcome.ERROR, _TOO_LONG)
         except GenerationFailed as failed:
             return _Ended(None, Outcome.ERROR, failed.code)
         except Exception:  # noqa: BLE001 - a generator's boundary: its error may quote the text, so its type is all
@@ -182,10 +207,10 @@ async def _disconnected(request: Request) -> None:
 
 
 async def _cancelled(generation: asyncio.Future[str]) -> str | None:
-    """Cancel a generation and give what there was of it."""
+    """Cancel a generation and give what there was of it; None, too, where it does not end soon."""
     generation.cancel()
-    await asyncio.wait({generation})
-    if generation.cancelled():
+    await asyncio.wait({generation}, timeout=SECONDS_TO_STOP)
+    if not generation.done() or generation.cancelled():
         return None
     error = generation.exception()
     if isinstance(error, GenerationStopped):

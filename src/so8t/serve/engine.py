@@ -1,7 +1,8 @@
 """Generates in this process with transformers: one worker thread, requests of a kind together.
 
 The thread takes what waits, pads it on the left into one batch, and stops each row by itself: at a stop token, at its
-own number of tokens, or as soon as its request was cancelled. Requests whose sampling differs wait for the next batch.
+own number of tokens, or as soon as its request was cancelled. A row is handed over when it stops, whatever the others
+do. Requests whose sampling differs, or that would leave another one too few positions, wait for the next batch.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +25,6 @@ from so8t.serve.prompting import Prompting
 __all__ = ["Engine"]
 
 _LOGGER = logging.getLogger("so8t.serve")
-_SECONDS_TO_STOP = 10.0  # the longest a cancelled request waits for the decoding step it is in
 
 
 @dataclass(eq=False)
@@ -36,7 +36,6 @@ class _Job:
     loop: asyncio.AbstractEventLoop
     result: asyncio.Future[str]
     stop: threading.Event = field(default_factory=threading.Event)
-    generated: list[int] = field(default_factory=list)
 
     @property
     def kind(self) -> tuple[float, float]:
@@ -69,7 +68,7 @@ class Engine:
         """Generate a text; see `Generator.generate`.
 
         When the task is cancelled the row is stopped after the decoding step that it is in, and what it had is given
-        with `GenerationStopped`.
+        with `GenerationStopped`. Cancelled once more, the task does not wait for that step.
         """
         prompt = self._prompting.prompt(request.query, request.language)
         if len(prompt) + request.max_new_tokens > self._positions:
@@ -96,9 +95,13 @@ class Engine:
         await asyncio.to_thread(self._thread.join)
 
     async def _stopped(self, job: _Job) -> str:
-        job.stop.set()
-        await asyncio.wait({job.result}, timeout=_SECONDS_TO_STOP)
-        if job.result.done() and job.result.exception() is None:
+        with self._changed:
+            job.stop.set()
+            if job in self._waiting:
+                self._waiting.remove(job)
+                raise asyncio.CancelledError
+        await asyncio.wait({job.result})
+        if job.result.exception() is None:
             raise GenerationStopped(job.result.result()) from None
         raise asyncio.CancelledError
 
@@ -111,9 +114,6 @@ class Engine:
             except Exception as error:  # noqa: BLE001 - the worker's boundary: the next request must find it alive
                 _LOGGER.error("generation failed: %s", type(error).__name__)
                 self._fail(jobs, "generation_error")
-            else:
-                for job in jobs:
-                    _settle(job, self._prompting.text(job.generated))
         self._fail([*self._waiting], "engine_closed")
 
     def _next_batch(self) -> Sequence[_Job] | None:
@@ -123,11 +123,21 @@ class Engine:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             if self._closed:
                 return None
-            first = self._waiting[0]
-            jobs = [job for job in self._waiting if job.kind == first.kind][: self._most_together]
+            jobs = self._going_together(self._waiting)
             self._waiting = deque(job for job in self._waiting if job not in jobs)
             self._running = tuple(jobs)
         return jobs
+
+    def _going_together(self, waiting: Iterable[_Job]) -> list[_Job]:
+        """The first and those that share its kind, each with room for all its tokens behind the longest prompt."""
+        jobs: list[_Job] = []
+        width = longest = 0
+        for job in waiting:
+            wider, longer = max(width, len(job.prompt)), max(longest, job.request.max_new_tokens)
+            if not jobs or (job.kind == jobs[0].kind and wider + longer <= self._positions):
+                jobs.append(job)
+                width, longest = wider, longer
+        return jobs[: self._most_together]
 
     @torch.inference_mode()
     def _run(self, jobs: Sequence[_Job]) -> None:
@@ -140,32 +150,48 @@ class Engine:
         sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         if temperature > 0:
             sampling = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0}
-        longest = min(max(job.request.max_new_tokens for job in jobs), self._positions - width)
+        running = dict(enumerate(jobs))
+
+        def hand_over(place: int, row: Tensor) -> None:
+            _settle(running.pop(place), self._prompting.text(row[width:].tolist()))
+
         output = self._model.generate(
             input_ids=ids,
             attention_mask=mask,
-            max_new_tokens=longest,
+            max_new_tokens=max(job.request.max_new_tokens for job in jobs),
             use_cache=True,
             eos_token_id=sorted(self._prompting.stop_ids),
             pad_token_id=pad,
-            stopping_criteria=StoppingCriteriaList([_row_by_row(jobs, width)]),
+            stopping_criteria=StoppingCriteriaList([_row_by_row(running, width, self._prompting.stop_ids, hand_over)]),
             **sampling,
         )
-        for job, row in zip(jobs, output[:, width:].tolist(), strict=True):
-            job.generated = row[: job.request.max_new_tokens]
+        for place in [*running]:  # those that the model's own configuration ended
+            hand_over(place, output[place])
 
     def _fail(self, jobs: Sequence[_Job], code: str) -> None:
         for job in jobs:
             _settle(job, GenerationFailed(code))
 
 
-def _row_by_row(jobs: Sequence[_Job], prompt_length: int) -> Callable[..., Tensor]:
-    """A stopping criterion: ends a row when it has its number of tokens or nobody waits for it any more."""
+def _row_by_row(
+    running: Mapping[int, _Job], prompt_length: int, stop_ids: Container[int], hand_over: Callable[[int, Tensor], None]
+) -> Callable[..., Tensor]:
+    """A stopping criterion: ends a row at a stop token, at its number of tokens or when nobody waits for it any more.
+
+    Args:
+        running: the jobs by their rows; `hand_over` takes them out.
+        prompt_length: tokens of each row that were not generated.
+        stop_ids: tokens that end a row.
+        hand_over: is given the number and all tokens of a row that ends.
+    """
 
     def over(input_ids: Tensor, scores: Any, **more: Any) -> Tensor:
         done = input_ids.shape[1] - prompt_length
-        rows = [job.stop.is_set() or done >= job.request.max_new_tokens for job in jobs]
-        return torch.tensor(rows, device=input_ids.device)
+        newest = input_ids[:, -1].tolist()
+        for place, job in [*running.items()]:
+            if newest[place] in stop_ids or job.stop.is_set() or done >= job.request.max_new_tokens:
+                hand_over(place, input_ids[place])
+        return torch.tensor([place not in running for place in range(len(input_ids))], device=input_ids.device)
 
     return over
 

@@ -2,7 +2,7 @@
 
 from so8t.errors import So8tError
 
-__all__ = ["AuditInputError", "AuditKeyError", "AuditUnavailable"]
+__all__ = ["AuditConnectionLost", "AuditInputError", "AuditKeyError", "AuditRowChanged", "AuditUnavailable"]
 
 
 class AuditUnavailable(So8tError):
@@ -11,9 +11,19 @@ class AuditUnavailable(So8tError):
     exit_code = 1
 
 
+class AuditConnectionLost(AuditUnavailable):
+    """The connection to the database broke before anything was committed: the rows can be handed in once more."""
+
+
 class AuditKeyError(So8tError):
     """A key file is missing, damaged, readable by others, or cannot be made."""
 
 
 class AuditInputError(So8tError):
     """What was handed in cannot stand in an audit row, or names no row."""
+
+
+class AuditRowChanged(So8tError):
+    """A row is not as the server wrote it, so nothing can be proved with it."""
+
+    exit_code = 1

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from so8t.serve.audit.chain import Head
 from so8t.serve.audit.database import database_url
-from so8t.serve.audit.errors import AuditUnavailable
+from so8t.serve.audit.errors import AuditConnectionLost, AuditUnavailable
 from so8t.serve.audit.event import AuditEvent
 from so8t.serve.audit.keys import AuditKey
 from so8t.serve.audit.rows import Row, row_of
@@ -37,8 +37,9 @@ class AuditLog:
     """The audit log of one server process.
 
     Texts are hashed in `commit` itself; only digests go to the writing thread. Rows are written in the order in which
-    they were handed in. After a failure the database is opened anew for the next row, so the log works again as soon
-    as the database does.
+    they were handed in. A connection that broke while nothing was written, as servers close idle ones, is made anew at
+    once. After any other failure the database is opened anew for the next row, so the log works again as soon as the
+    database does.
 
     Args:
         where: path of a SQLite file, or URL of a PostgreSQL database; made and migrated if need be.
@@ -91,6 +92,11 @@ class AuditLog:
         """How far this process's chain reaches."""
         return self._head
 
+    @property
+    def commit_seconds(self) -> float:
+        """The longest that `commit` takes."""
+        return 2 * self._wait_seconds
+
     async def commit(self, event: AuditEvent) -> str:
         """Commit one row. The answer may be sent when this has returned, not before.
 
@@ -106,7 +112,7 @@ class AuditLog:
             AuditUnavailable: the row is not there, or was not confirmed in time: answer 503.
         """
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(self.submit(event)), 2 * self._wait_seconds)
+            return await asyncio.wait_for(asyncio.wrap_future(self.submit(event)), self.commit_seconds)
         except TimeoutError:
             raise AuditUnavailable("the audit log did not confirm a row in time") from None
 
@@ -164,9 +170,7 @@ class AuditLog:
 
     def _write(self, batch: list[_Waiting]) -> None:
         try:
-            self._writer = self._writer or self._open()
-            self._writer.append([waiting.row for waiting in batch])
-            self._head = self._writer.head
+            self._append([waiting.row for waiting in batch])
         except Exception as error:  # noqa: BLE001 -- whoever waits must be told; the thread has to live on
             self._drop_writer()
             reason = (
@@ -177,6 +181,16 @@ class AuditLog:
             return
         for waiting in batch:
             waiting.done.set_result(waiting.audit_id)
+
+    def _append(self, rows: list[Row]) -> None:
+        try:
+            self._writer = self._writer or self._open()
+            self._writer.append(rows)
+        except AuditConnectionLost:
+            self._drop_writer()
+            self._writer = self._open()
+            self._writer.append(rows)
+        self._head = self._writer.head
 
     def _drop_writer(self) -> None:
         writer, self._writer = self._writer, None

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from sqlalchemy import URL, func, select
+from sqlalchemy.exc import DBAPIError
 
 from kiseki.filesystem import FileLock
 from so8t.serve.audit.chain import GENESIS, Head, chained
 from so8t.serve.audit.database import explained_on_disk, sqlite_file, writing_engine
-from so8t.serve.audit.errors import AuditUnavailable
+from so8t.serve.audit.errors import AuditConnectionLost, AuditUnavailable
 from so8t.serve.audit.keys import AuditKey
 from so8t.serve.audit.rows import ROWS, Row
 from so8t.serve.audit.schema import LOCK_CLASS, prepare
@@ -62,6 +63,8 @@ class ChainWriter:
             rows: what `so8t.serve.audit.rows.row_of` gives, in order.
 
         Raises:
+            AuditConnectionLost: none is there, nor will be: the connection broke before the transaction's end was sent.
+                This object has to be closed.
             AuditUnavailable: they may or may not be there. No answer may be sent, and this object has to be closed.
         """
         head, whole = self.head, []
@@ -73,13 +76,21 @@ class ChainWriter:
             if self._identify() != self._identity:
                 raise AuditUnavailable("the audit database was removed or replaced while it was in use")
             with self._connection.begin():
-                self._connection.execute(ROWS.insert(), whole)
+                self._insert(whole)
         self.head = head
 
     def close(self) -> None:
         """Give the place back. Harmless when done twice."""
         with explained_on_disk("closed"):
             self._held.close()
+
+    def _insert(self, rows: Sequence[Row]) -> None:
+        try:
+            self._connection.execute(ROWS.insert(), rows)
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise AuditConnectionLost("the audit database closed the connection") from None
+            raise
 
     def _take_place(self, wait_seconds: float) -> int:
         take = self._lock_of_file if self._file else self._lock_of_server

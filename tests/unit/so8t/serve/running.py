@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from so8t.serve.answering import longest_seconds
 from so8t.serve.app import create_app
 from so8t.serve.audit.keys import AuditKey
 from so8t.serve.audit.log import AuditLog
@@ -138,7 +139,8 @@ def running(
     generator = Scripted(reply)
     gate = Gate(judges, policy or GatePolicy(allow_unjudged=True))
     app = create_app(replace(settings, port=port), generator, gate, audit, judge_in_thread=bool(judges))
-    server = make_server(app, header_seconds=settings.receive_seconds, drain_seconds=20)
+    drain_seconds = longest_seconds(settings, audit.commit_seconds)
+    server = make_server(app, header_seconds=settings.receive_seconds, drain_seconds=drain_seconds)
     thread = threading.Thread(target=run_until_signal, args=(server, listener))
     thread.start()
     try:

@@ -29,6 +29,14 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
+def begin(server: Server) -> http.client.HTTPConnection:
+    """Ask, and do not wait for the answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port)
+    asked = json.dumps({"user_id": "u", "query": "q"})
+    connection.request("POST", "/think", asked, {"Content-Type": "application/json"})
+    return connection
+
+
 def test_l1_of_a_well_formed_text_the_final_part_is_served_exactly_and_nothing_else(tmp_path: Path) -> None:
     with running(tmp_path, says(well_formed("Wear gloves. 手袋を。"))) as server:
         answered = server.think()
@@ -317,9 +325,7 @@ def test_l13_when_the_client_goes_the_generation_is_cancelled_and_audited(tmp_pa
             raise
 
     with running(tmp_path, reply) as server:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port)
-        asked = json.dumps({"user_id": "u", "query": "q"})
-        connection.request("POST", "/think", asked, {"Content-Type": "application/json"})
+        connection = begin(server)
         until(lambda: server.generator.requests)
         connection.close()
         until(lambda: cancelled)
@@ -332,9 +338,7 @@ def test_l13_when_the_client_goes_the_generation_is_cancelled_and_audited(tmp_pa
 def test_beyond_its_bound_the_queue_refuses_with_429_and_recovers(tmp_path: Path) -> None:
     settings = Settings(max_running=1, generation_seconds=0.5, requests_per_minute=0)
     with running(tmp_path, never, settings=settings) as server:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port)
-        asked = json.dumps({"user_id": "u", "query": "q"})
-        connection.request("POST", "/think", asked, {"Content-Type": "application/json"})
+        connection = begin(server)
         until(lambda: server.generator.requests)
         busy = server.think()
         first = connection.getresponse().status
@@ -351,14 +355,8 @@ def test_stopping_lets_what_runs_finish(tmp_path: Path) -> None:
         await asyncio.sleep(0.5)
         return well_formed("Wear gloves.")
 
-    def ask(server: Server) -> http.client.HTTPConnection:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port)
-        asked = json.dumps({"user_id": "u", "query": "q"})
-        connection.request("POST", "/think", asked, {"Content-Type": "application/json"})
-        return connection
-
     with running(tmp_path, reply) as server:
-        connections += [ask(server) for _ in range(3)]
+        connections += [begin(server) for _ in range(3)]
         until(lambda: len(server.generator.requests) == 3)
     answers = [json.loads(connection.getresponse().read())["answer"] for connection in connections]
     for connection in connections:
@@ -366,14 +364,89 @@ def test_stopping_lets_what_runs_finish(tmp_path: Path) -> None:
     assert answers == ["Wear gloves."] * 3
 
 
-def test_a_question_too_long_for_the_model_is_told_so_and_generates_nothing(tmp_path: Path) -> None:
+def test_a_question_too_long_for_the_model_is_told_so_and_has_its_row(tmp_path: Path) -> None:
     async def reply(request: GenerationRequest) -> str:
         raise PromptTooLong
 
     with running(tmp_path, reply) as server:
-        answered = server.think()
-        assert not server.rows()
+        answered = server.think(stream=True)
+        (row,) = server.rows()
+        metrics = server.request("GET", "/metrics").body
     assert (answered.status, answered.json) == (422, {"error": "query_too_long"})
+    assert (row["outcome"], row["error_code"], row["raw_output_hmac"]) == ("error", "query_too_long", None)
+    assert b'so8t_think_outcomes_total{outcome="error"} 1\n' in metrics
+
+
+class SlowJudge:
+    """Takes its time over every text."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._seen: list[str] = []
+
+    def has_seen(self, text: str) -> bool:
+        return any(seen.endswith(text) for seen in self._seen)
+
+    def decide(self, text: str) -> Decision:
+        self._seen.append(text)
+        time.sleep(self._seconds)
+        return Decision(SafetyLabel.ALLOW, 0.9)
+
+
+def test_stopping_waits_for_judges_and_for_a_generation_that_ends_slowly(tmp_path: Path) -> None:
+    async def reply(request: GenerationRequest) -> str:
+        try:
+            return await never(request)
+        except asyncio.CancelledError:
+            await asyncio.sleep(1.0)
+            raise GenerationStopped("<think-task>") from None
+
+    judge = SlowJudge(1.5)
+    settings = Settings(requests_per_minute=0, generation_seconds=0.5, receive_seconds=0.5)
+    with running(tmp_path, reply, settings=settings, judges=[judge]) as server:
+        connection = begin(server)
+        until(lambda: judge.has_seen("q"))
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    (row,) = server.rows()
+    assert response.status == 504
+    assert (row["outcome"], bool(row["raw_output_hmac"])) == ("timed_out", True)
+
+
+def test_a_generation_that_does_not_end_when_it_is_cancelled_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def reply(request: GenerationRequest) -> str:
+        try:
+            return await never(request)
+        except asyncio.CancelledError:
+            return await never(request)
+
+    monkeypatch.setattr("so8t.serve.answering.SECONDS_TO_STOP", 0.2)
+    settings = Settings(requests_per_minute=0, generation_seconds=0.2)
+    with running(tmp_path, reply, settings=settings) as server:
+        answered = server.think()
+        (row,) = server.rows()
+    assert answered.status == 504
+    assert (row["error_code"], row["raw_output_hmac"]) == ("generation_timeout", None)
+
+
+@pytest.mark.parametrize("judged", ["the question", "the answer"])
+def test_a_client_that_goes_while_its_text_is_judged_has_a_row(tmp_path: Path, judged: str) -> None:
+    judge = SlowJudge(0.3)
+    reply = never if judged == "the question" else says(well_formed("Wear gloves."))
+    with running(tmp_path, reply, judges=[judge], policy=GatePolicy()) as server:
+        connection = begin(server)
+        until(lambda: judge.has_seen("q" if judged == "the question" else "Wear gloves."))
+        connection.close()
+        until(server.rows)
+        (row,) = server.rows()
+        until(lambda: b"so8t_think_running 0\n" in server.request("GET", "/metrics").body)
+    if judged == "the question":
+        assert (row["outcome"], row["error_code"]) == ("error", "client_gone")
+    else:
+        assert (row["outcome"], row["error_code"]) == ("answered", None)
 
 
 def test_h4_the_frameworks_own_telemetry_is_off_whatever_the_environment_says(tmp_path: Path) -> None:

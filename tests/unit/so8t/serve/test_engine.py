@@ -1,6 +1,7 @@
 """The engine on a real model: rows of a batch do not touch each other, and each stops by itself."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -125,18 +126,25 @@ def endless(model: Any, prompting: Prompting) -> Any:
     return model
 
 
+def counted(model: Any) -> list[int]:
+    """The number of rows of each decoding step, as it goes on."""
+    steps: list[int] = []
+    forward = model.forward
+
+    def counting(*arguments: Any, **more: Any) -> Any:
+        output = forward(*arguments, **more)
+        steps.append(len(output.logits))
+        return output
+
+    model.forward = counting
+    return steps
+
+
 def test_a_cancelled_request_ends_soon_gives_what_it_had_and_leaves_its_neighbours_alone(
     model: Any, prompting: Prompting
 ) -> None:
     engine = Engine(endless(model, prompting), prompting)
-    steps: list[int] = []
-    forward = model.forward
-
-    def counted(*arguments: Any, **more: Any) -> Any:
-        steps.append(1)
-        return forward(*arguments, **more)
-
-    model.forward = counted
+    steps = counted(model)
 
     async def work() -> tuple[str, str]:
         long = asyncio.ensure_future(engine.generate(asked(tokens=1500)))
@@ -155,6 +163,132 @@ def test_a_cancelled_request_ends_soon_gives_what_it_had_and_leaves_its_neighbou
     assert len(steps) < 1500
     assert partial not in str(GenerationStopped(partial))
     assert partial not in repr(GenerationStopped(partial))
+
+
+class Noted:
+    """Notes the batches of a model, and holds the first one back until told, so that what follows waits together."""
+
+    def __init__(self, model: Any) -> None:
+        self.batches: list[int] = []
+        self.go_on = threading.Event()
+        self._generate, model.generate = model.generate, self
+
+    def __call__(self, **more: Any) -> Any:
+        self.batches.append(len(more["input_ids"]))
+        assert self.go_on.wait(60)
+        return self._generate(**more)
+
+    async def waiting_together(self, engine: Engine, *requests: GenerationRequest) -> list[asyncio.Task[str]]:
+        first = asyncio.ensure_future(engine.generate(asked(tokens=1)))
+        await until(lambda: self.batches)
+        tasks = [asyncio.ensure_future(engine.generate(request)) for request in requests]
+        await until(lambda: len(engine._waiting) == len(requests))
+        self.go_on.set()
+        await first
+        return tasks
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def test_l27_a_long_question_takes_no_token_from_a_long_answer_that_waits_with_it(
+    model: Any, prompting: Prompting
+) -> None:
+    question, answer, small = asked("why " * 60, tokens=2), asked(tokens=50), asked("so?", tokens=20)
+    requests = [answer, question, small]
+    lengths = [len(prompting.prompt(request.query, "en")) for request in requests]
+    endless(model, prompting)
+    model.config.max_position_embeddings = max(lengths[0] + 50, lengths[1] + 2, lengths[2] + 50)
+    alone = answers(Engine(model, prompting, 1), requests)
+    noted = Noted(model)
+    engine = Engine(model, prompting)
+
+    async def work() -> list[str]:
+        return await asyncio.gather(*await noted.waiting_together(engine, *requests))
+
+    assert run(engine, work) == alone
+    assert noted.batches == [1, 2, 1], "what fits goes together, the long question by itself"
+
+
+def test_a_row_is_answered_when_it_stops_and_not_when_its_neighbours_do(model: Any, prompting: Prompting) -> None:
+    steps = counted(endless(model, prompting))
+    noted = Noted(model)
+    engine = Engine(model, prompting)
+
+    async def work() -> tuple[str, str, list[int]]:
+        short, cancelled, long = await noted.waiting_together(
+            engine, asked(tokens=3), asked("so?", tokens=1500), asked("why?", tokens=1500)
+        )
+        answer, after = await short, [len(steps)]
+        cancelled.cancel()
+        with pytest.raises(GenerationStopped) as stopped:
+            await cancelled
+        after.append(len(steps))
+        long.cancel()
+        with pytest.raises(GenerationStopped):
+            await long
+        return answer, stopped.value.partial, after
+
+    answer, partial, after = run(engine, work)
+    assert noted.batches == [1, 3]
+    assert max(after) < 1000
+    assert answer == answers(Engine(model, prompting), [asked(tokens=3)])[0]
+    assert len(partial) > len("<think-task>")
+
+
+def test_a_row_that_ends_its_turn_is_answered_at_once(model: Any, prompting: Prompting) -> None:
+    forward, stop = endless(model, prompting).forward, min(prompting.stop_ids)
+
+    def first_of_two_stops(*arguments: Any, **more: Any) -> Any:
+        output = forward(*arguments, **more)
+        if len(output.logits) == 2:
+            output.logits[0, ..., stop] = 1e9
+        return output
+
+    model.forward = first_of_two_stops
+    steps, noted = counted(model), Noted(model)
+    engine = Engine(model, prompting)
+
+    async def work() -> tuple[str, int]:
+        ended, long = await noted.waiting_together(engine, asked(tokens=1500), asked(tokens=1500))
+        answer, after = await ended, len(steps)
+        long.cancel()
+        with pytest.raises(GenerationStopped):
+            await long
+        return answer, after
+
+    answer, after = run(engine, work)
+    assert answer == "<think-task>"
+    assert after < 1000
+
+
+def test_a_request_that_is_cancelled_while_it_waits_is_never_generated(model: Any, prompting: Prompting) -> None:
+    noted = Noted(model)
+    engine = Engine(model, prompting)
+
+    async def work() -> None:
+        first = asyncio.ensure_future(engine.generate(asked()))
+        await until(lambda: noted.batches)
+        waiting = asyncio.ensure_future(engine.generate(asked()))
+        await until(lambda: engine._waiting)
+        waiting.cancel()
+        done, _ = await asyncio.wait({waiting}, timeout=5)
+        noted.go_on.set()
+        assert done
+        assert waiting.cancelled()
+        await first
+
+    run(engine, work)
+    assert noted.batches == [1]
+
+
+def test_rows_that_the_models_own_configuration_ends_are_answered(model: Any, prompting: Prompting) -> None:
+    endless(model, prompting).generation_config.max_time = 0.0
+    texts = answers(Engine(model, prompting), [asked(tokens=1500), asked("so?", tokens=1500)])
+    assert all(len(text) > len("<think-task>") for text in texts)
 
 
 def test_closing_ends_what_runs_and_refuses_what_waits(model: Any, prompting: Prompting) -> None:

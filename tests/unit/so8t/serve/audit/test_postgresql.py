@@ -124,16 +124,71 @@ def test_kill_9_loses_no_acknowledged_row_and_frees_the_place(
     assert not checked(url, key).findings
 
 
-def test_l28_a_lost_connection_means_no_answer_and_the_log_comes_back(
+@pytest.mark.parametrize("how", ["terminated", "idle", "restarted"])
+def test_a_connection_that_was_lost_meanwhile_costs_no_answer_and_the_chain_goes_on(
+    log: AuditLog, url: str, postgres: Server, database: str, key: AuditKey, make_event: Make, how: str
+) -> None:
+    if how == "idle":
+        postgres.execute(f"ALTER DATABASE {database} SET idle_session_timeout = '100ms'")
+        postgres.execute(f"SELECT pg_terminate_backend({_writers(postgres, database)[0]})")
+    ids = []
+    for number in range(3):
+        ids.append(commit(log, make_event(number)))
+        if how == "terminated":
+            postgres.execute(f"SELECT pg_terminate_backend({_writers(postgres, database)[0]})")
+        elif how == "restarted":
+            postgres.stop("fast")
+            postgres.start()
+        _until(lambda: not _writers(postgres, database))
+    with opened(url) as connection:
+        rows = [(row["audit_id"], row["writer"], row["seq"]) for row in rows_in_order(connection)]
+    assert rows == [(ids[0], 1, 1), (ids[1], 1, 2), (ids[2], 1, 3)]
+    assert not checked(url, key).findings
+
+
+def test_a_row_that_another_server_wrote_meanwhile_is_continued(
     log: AuditLog, url: str, postgres: Server, database: str, key: AuditKey, make_event: Make
 ) -> None:
-    first = commit(log, make_event(1))
+    commit(log, make_event(1))
     postgres.execute(f"SELECT pg_terminate_backend({_writers(postgres, database)[0]})")
-    with pytest.raises(AuditUnavailable):
-        commit(log, make_event(2))
-    second = _eventually(log, make_event(3))
+    _until(lambda: not _writers(postgres, database))
+    other = AuditLog(url, key)
+    commit(other, make_event(2))
+    other.close()
+    _until(lambda: not _writers(postgres, database))
+    commit(log, make_event(3))
+    found = checked(url, key)
+    assert [(head.writer, head.seq) for head in found.heads] == [(1, 3)]
+    assert not found.findings
+
+
+def test_l28_a_commit_of_which_nobody_knows_means_no_answer_and_is_not_made_again(
+    url: str, postgres: Server, database: str, key: AuditKey, make_event: Make
+) -> None:
+    log = AuditLog(url, key, wait_seconds=60)
+    pid = _writers(postgres, database)[0]
+    first = commit(log, make_event(1))
+    try:
+        # the server has the row on its disk and waits for a copy elsewhere; then the connection breaks
+        postgres.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        postgres.execute("SELECT pg_reload_conf()")
+        _until(lambda: postgres.execute("SHOW synchronous_standby_names")[0][0] == "nobody")
+        handed_in = log.submit(make_event(2))
+        waits = f"SELECT 1 FROM pg_stat_activity WHERE pid = {pid} AND wait_event = 'SyncRep'"
+        _until(lambda: postgres.execute(waits))
+        postgres.execute(f"SELECT pg_terminate_backend({pid})")
+        with pytest.raises(AuditUnavailable):
+            handed_in.result(timeout=60)
+    finally:
+        postgres.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        postgres.execute("SELECT pg_reload_conf()")
+        _until(lambda: postgres.execute("SHOW synchronous_standby_names")[0][0] == "")
+    last = commit(log, make_event(3))
+    log.close()
     with opened(url) as connection:
-        assert [row["audit_id"] for row in rows_in_order(connection)] == [first, second]
+        rows = [(row["audit_id"], row["request_id"]) for row in rows_in_order(connection)]
+    assert [row[1] for row in rows] == ["request-1", "request-2", "request-3"]
+    assert (rows[0][0], rows[2][0]) == (first, last)
     assert not checked(url, key).findings
 
 
