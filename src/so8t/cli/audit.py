@@ -194,7 +194,7 @@ def prove(
     Example:
       so8t audit prove 9b2f4c0e8d6a4b1fa1c3d5e7f9012345 task=task.txt final=final.txt --key keys/audit-2026.key
 
-    Exit code: 0 all are, 1 one is not, 2 wrong use.
+    Exit code: 0 all are, 1 one is not or the row was changed, 2 wrong use.
     """
     from so8t.serve.audit.keys import load_keys
     from so8t.serve.audit.prove import prove as compare
@@ -213,14 +213,24 @@ def prove(
 
 
 def _remembered(since: str | None) -> tuple[Head, ...]:
-    from so8t.serve.audit.chain import Head
-
     if since is None:
         return ()
-    content = since
-    if ":" not in since or Path(since).is_file():
-        content = _read(Path(since))
-    return tuple(Head.parse(word) for word in content.split())
+    try:
+        return _heads(since)
+    except AuditInputError as no_heads:
+        try:
+            content = _read(Path(since))
+        except AuditInputError as no_file:
+            raise (no_heads if ":" in since else no_file) from None
+    return _heads(content)
+
+
+def _heads(text: str) -> tuple[Head, ...]:
+    from so8t.serve.audit.chain import Head
+
+    if not text.strip():
+        raise AuditInputError("there is no chain head: each is written WRITER:SEQ:HASH, as so8t audit verify prints it")
+    return tuple(map(Head.parse, text.split()))
 
 
 def _texts(given: Iterable[str]) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""Shows that a given text is the one whose digest stands in a row."""
+"""Shows that a given text is the one whose digest stands in a row, if the row is the one that the server wrote."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import hmac
 from collections.abc import Mapping
 
 from so8t.serve.audit.digests import SINGLE_TEXTS, THINKING, USER_ID, digest
-from so8t.serve.audit.errors import AuditInputError, AuditKeyError
+from so8t.serve.audit.errors import AuditInputError, AuditKeyError, AuditRowChanged
 from so8t.serve.audit.keys import AuditKey
 from so8t.serve.audit.rows import Row
+from so8t.serve.audit.verify import wrong_in_itself
 
 __all__ = ["PROVABLE", "prove"]
 
@@ -30,11 +31,18 @@ def prove(row: Row, keys: Mapping[str, AuditKey], texts: Mapping[str, str]) -> d
 
     Raises:
         AuditKeyError: the key of the row is not there.
+        AuditRowChanged: the row is not as the server wrote it: its digests say nothing about this audit id.
         AuditInputError: the row has no digest of such a text, or there is no such name.
     """
     key = keys.get(str(row["key_id"]))
     if key is None:
         raise AuditKeyError(f"the row was written under the key {row['key_id']}: give its file with --key")
+    wrong = next(wrong_in_itself(row, keys), None)
+    if wrong is not None:
+        raise AuditRowChanged(
+            f"chain {row['writer']}, row {row['seq']}: {wrong}, so it proves nothing: check all rows with "
+            "so8t audit verify"
+        )
     scope = str(row["request_id"])
     found = {}
     for name, text in texts.items():

@@ -123,6 +123,29 @@ def test_a_cut_off_end_is_found_with_remembered_heads(
     assert run("verify", *where, *key, "--write-heads", str(heads)) == 2, "remembered heads are not overwritten"
 
 
+def test_many_remembered_heads_are_read_from_the_command_line(
+    tmp_path: Path, where: list[str], key: list[str], capsys: Capture
+) -> None:
+    heads = tmp_path / "heads.txt"
+    assert run("verify", *where, *key, "--write-heads", str(heads)) == 0
+    right = heads.read_text("utf-8").strip()
+    assert run("verify", *where, *key, "--since", " ".join([right] * 9)) == 0
+    capsys.readouterr()
+    assert run("verify", *where, *key, "--since", f"1:3:{'0' * 64} {right}") == 1
+    assert "chain 1, row 3: is another row than the remembered one" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", ["", " \n"])
+def test_a_file_without_heads_is_refused(tmp_path: Path, where: list[str], capsys: Capture, content: str) -> None:
+    (tmp_path / "heads.txt").write_text(content, "utf-8")
+    assert run("verify", *where, "--since", content) == 2
+    capsys.readouterr()
+    assert run("verify", *where, "--since", str(tmp_path / "heads.txt")) == 2
+    _, err = capsys.readouterr()
+    assert "WRITER:SEQ:HASH" in err
+    assert err.count("\n") == 1
+
+
 def test_the_environment_names_database_and_keys(
     tmp_path: Path, ids: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
@@ -178,6 +201,20 @@ def test_texts_are_proved_or_not(
     assert "thinking: is NOT the text" in out
     (tmp_path / "raw").write_bytes(b"raw text\n")
     assert run("prove", ids[0], f"raw={tmp_path / 'raw'}", *where, *key) == 0
+
+
+def test_rows_that_have_changed_names_prove_nothing(
+    tmp_path: Path, where: list[str], key: list[str], ids: list[str], capsys: Capture
+) -> None:
+    (tmp_path / "answer").write_bytes(b"a")
+    swap = "UPDATE audit_rows SET audit_id = '{}' WHERE audit_id = '{}'"
+    for before, after in ((ids[0], "x"), (ids[1], ids[0]), ("x", ids[1])):
+        execute(tmp_path / "audit.db", swap.format(after, before))
+    assert run("prove", ids[0], f"answer={tmp_path / 'answer'}", *where, *key) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "chain 1, row 2: was changed" in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", ["verify", "show", "export"])

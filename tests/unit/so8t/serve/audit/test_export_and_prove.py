@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from so8t.serve.audit.chain import GENESIS, Head, chained, row_hash
-from so8t.serve.audit.errors import AuditInputError, AuditKeyError
+from so8t.serve.audit.errors import AuditInputError, AuditKeyError, AuditRowChanged
 from so8t.serve.audit.event import AuditEvent
 from so8t.serve.audit.export import to_csv, to_jsonl
 from so8t.serve.audit.keys import AuditKey
@@ -100,8 +100,24 @@ def test_without_the_rows_key_nothing_is_said(row: dict[str, Any]) -> None:
         prove(row, {other.key_id: other}, EXACT)
 
 
-def test_what_the_row_has_no_digest_of_cannot_be_proved(row: dict[str, Any], key: AuditKey) -> None:
+@pytest.mark.parametrize("column", COLUMNS)
+def test_with_a_row_that_was_changed_nothing_is_proved(row: dict[str, Any], key: AuditKey, column: str) -> None:
+    value = row[column]
+    changed = {**row, column: value + 1 if isinstance(value, int | float) else f"x{value or ''}"[:64]}
+    with pytest.raises(AuditKeyError if column == "key_id" else AuditRowChanged, match="row"):
+        prove(changed, {key.key_id: key}, EXACT)
+
+
+def test_with_a_row_whose_hash_was_made_anew_nothing_is_proved(row: dict[str, Any], key: AuditKey) -> None:
+    impostor = AuditKey(key.key_id, b"f" * 32)
+    forged = chained({**row, "audit_id": "b" * 32}, Head(1, 0, GENESIS), impostor)
+    with pytest.raises(AuditRowChanged, match="not written by the server"):
+        prove(forged, {key.key_id: key}, EXACT)
+
+
+def test_what_the_row_has_no_digest_of_cannot_be_proved(row: dict[str, Any], key: AuditKey, make_event: Make) -> None:
+    malformed = row_of(make_event(parts=None), key, audit_id="b" * 32, now=NOW)
     with pytest.raises(AuditInputError, match="try raw"):
-        prove({**row, "thinking_task_hmac": None}, {key.key_id: key}, {"task": "task 1"})
+        prove(chained(malformed, Head(1, 0, GENESIS), key), {key.key_id: key}, {"task": "task 1"})
     with pytest.raises(AuditInputError, match="'mood'"):
         prove(row, {key.key_id: key}, {"mood": "good"})

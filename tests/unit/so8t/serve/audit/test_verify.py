@@ -100,6 +100,20 @@ def test_a_chain_that_is_taken_away_whole_is_found_by_a_remembered_head(rows: Ro
     assert len(verify([], KEYS, since=remembered).findings) == 2
 
 
+def test_remembered_heads_that_contradict_each_other_are_findings_in_any_order(rows: Rows) -> None:
+    right, wrong = head_of(rows), Head(1, 6, GENESIS)
+    for remembered in ([wrong, right], [right, wrong], [right, wrong, right]):
+        (finding,) = verify(rows, KEYS, since=remembered).findings
+        assert str(finding) == "chain 1, row 6: is another row than the remembered one"
+    assert len(verify(rows[:4], KEYS, since=[right, wrong]).findings) == 1, "one row is gone"
+
+
+@pytest.mark.parametrize(("hashed", "count"), [(GENESIS, 0), ("ab" * 32, 1)])
+def test_the_head_of_an_empty_chain_is_the_genesis_and_nothing_else(rows: Rows, hashed: str, count: int) -> None:
+    for log in (rows, []):
+        assert len(verify(log, KEYS, since=[Head(1, 0, hashed)]).findings) == count
+
+
 def test_a_chain_made_anew_without_the_key_is_found_with_the_keys(rows: Rows) -> None:
     forged = chain([{**row, "outcome": "answered", "safety_label": "ALLOW"} for row in rows], FORGERS_KEY)
     assert not verify(forged, {}).findings, "hashes alone cannot tell"
