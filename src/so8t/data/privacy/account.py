@@ -5,16 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from so8t.data.privacy.digits import AFTER, BEGINS, GAP, candidates, said_before
+from so8t.data.privacy.digits import AFTER, BEGINS, GAP, candidates, said_before, shapes
 from so8t.data.privacy.kinds import Finding, Kind
 
+_COUNTER = (
+    "(?:[百千万億兆]{0,2}(?:[円件人%$台枚個回点票歩冊戸社席室通部両頭匹羽倍年月日時分秒口本]|[かカヵヶケ][月所国]"
+    "|株(?!式)|名(?!義)|ポイント|ドル|ユーロ)|[千万億])"
+)
+# behind a space may stand the name of the holder: "1234567 千葉", "1234567 株式会社"
+_NOT_COUNTED = f"(?!{_COUNTER}|[ ]{_COUNTER}(?![一-龥々ァ-ヴ]))"
 _NAMED = re.compile(
-    r"(?:口座番号|預金番号|(?:普通|当座|貯蓄|総合)(?:預金|口座)?|口座"
-    r"|account[ ]?(?:number|no\.?|#)|(?:to|from|into) account|acct\.?[ ]?(?:no\.?|#)?)"
+    r"(?:口座番号|預金番号|account[ ]?(?:number|no\.?|#)|(?:to|from|into) account|acct\.?[ ]?(?:no\.?|#)?)"
     rf"[^0-9A-Za-z\n]{{0,8}}(?:no\.?[ ]?)?\n?[ ]{{0,8}}"
-    rf"(?P<number>[0-9](?:{GAP}[0-9]){{5,11}}){AFTER}(?![ ]?[円件人万億%ドル$])",
+    rf"(?P<number>[0-9](?:{GAP}[0-9]){{5,11}}){AFTER}{_NOT_COUNTED}",
     re.IGNORECASE,
 )
+# 普通株式, 当座比率 and 口座数 are no accounts: nothing but signs and は may part the word from the number.
+_KIND_NAMED = re.compile(
+    r"(?:(?:普通|当座|貯蓄|総合)(?:預金|口座){1,2}|普通|当座|口座)(?:\([^()\n]{0,12}\))?は?"
+    rf"[^\w\n]{{0,8}}(?:no\.?[ ]?)?\n?[ ]{{0,8}}"
+    rf"(?P<number>[0-9](?:{GAP}[0-9]){{6}}){AFTER}{_NOT_COUNTED}",
+    re.IGNORECASE,
+)
+_SHAPES = frozenset({(7,), (3, 4)})
+_ROUND = re.compile("0{4}$")
 _POST_BANK = re.compile(
     rf"記号[^0-9\n]{{0,8}}\n?(?P<symbol>[0-9](?:{GAP}[0-9]){{4}}(?:-[0-9])?)[^0-9]{{0,10}}番号[^0-9\n]{{0,8}}\n?"
     rf"(?P<number>[0-9](?:{GAP}[0-9]){{3,7}}){AFTER}"
@@ -24,7 +38,7 @@ _POST_BANK_WORDS = re.compile(r"ゆうちょ|郵便貯金|振替口座")
 _BANK = re.compile(
     r"銀行|信用金庫|信金|信用組合|信組|農協|JAバンク|支店|振込先|\b(?:bank|branch|routing|sort code)\b", re.IGNORECASE
 )
-_SEVEN = re.compile(rf"[0-9]{BEGINS}(?:{GAP}[0-9]){{6}}{AFTER}(?![ ]?[円件人万億%])")
+_SEVEN = re.compile(rf"[0-9]{BEGINS}(?:{GAP}[0-9]){{6}}{AFTER}{_NOT_COUNTED}")
 _SEVEN_REACH = 24
 _IBAN = re.compile(r"[A-Z](?<![0-9A-Za-z][A-Z])[A-Z][0-9]{2}(?:[ -]?\n?[0-9A-Z]){11,30}(?![0-9A-Za-z])")
 _AMOUNT = re.compile(r"[¥$€£][ ]?$")
@@ -33,7 +47,10 @@ _AMOUNT = re.compile(r"[¥$€£][ ]?$")
 def find(text: str) -> Iterator[Finding]:
     """Find them in folded text."""
     for match in _NAMED.finditer(text):
-        if not _AMOUNT.search(text, max(0, match.start("number") - 2), match.start("number")):
+        if not _is_amount(match, text):
+            yield Finding(Kind.ACCOUNT, *match.span("number"))
+    for match in _KIND_NAMED.finditer(text):
+        if shapes(match["number"]) & _SHAPES and not _ROUND.search(match["number"]) and not _is_amount(match, text):
             yield Finding(Kind.ACCOUNT, *match.span("number"))
     for match in _POST_BANK.finditer(text):
         yield Finding(Kind.ACCOUNT, match.start("symbol"), match.end("number"))
@@ -46,6 +63,10 @@ def find(text: str) -> Iterator[Finding]:
     for match in _IBAN.finditer(text):
         if is_iban(match[0]):
             yield Finding(Kind.ACCOUNT, *match.span())
+
+
+def _is_amount(match: re.Match[str], text: str) -> bool:
+    return _AMOUNT.search(text, max(0, match.start("number") - 2), match.start("number")) is not None
 
 
 def is_iban(text: str) -> bool:

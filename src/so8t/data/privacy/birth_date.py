@@ -14,8 +14,12 @@ _MONTH = (
     r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|Oct(?:ober)?"
     r"|Nov(?:ember)?|Dec(?:ember)?)"
 )
+_SMALL = "(?:[0-9]{1,2}|[一二三四五六七八九十〇元]{1,4})"
+_YEAR = rf"(?:{_ERA}{_PART}{_SMALL}|(?:西暦)?(?:(?:18|19|20)[0-9]{{2}}|[一二][八九〇][一二三四五六七八九〇]{{2}}))"
+_OTHER_YEAR = rf"(?:{_PART}\({_PART}{_YEAR}{_PART}年?{_PART}\))?"
 _DATE = (
-    rf"(?:(?:{_ERA}{_PART}(?:[0-9]{{1,2}}|元)|(?:西暦)?(?:18|19|20)[0-9]{{2}}){_PART}[年./-]{_PART}[0-9]{{1,2}}{_PART}[月./-]{_PART}[0-9]{{1,2}}(?:{_PART}日)?"
+    rf"(?:{_YEAR}{_OTHER_YEAR}{_PART}[年./-]{_OTHER_YEAR}{_PART}{_SMALL}{_PART}[月./-]{_PART}{_SMALL}"
+    rf"(?:{_PART}日(?:\([月火水木金土日](?:曜日?)?\))?)?"
     rf"|(?:19|20)[0-9]{{6}}"
     rf"|{_MONTH}\.? [0-9]{{1,2}}(?:st|nd|rd|th)?,? (?:18|19|20)[0-9]{{2}}"
     rf"|[0-9]{{1,2}}(?:st|nd|rd|th)? {_MONTH}\.?,? (?:18|19|20)[0-9]{{2}}"

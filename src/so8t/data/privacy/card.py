@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from so8t.data.privacy.digits import BEGINS, number_of, only_digits, shapes
+from so8t.data.privacy.digits import AFTER, BEGINS, number_of, only_digits, shapes
 from so8t.data.privacy.kinds import Finding, Kind
 
 _START = re.compile(f"[2-6]{BEGINS}")
 _NUMBERS = tuple(number_of(length) for length in range(19, 12, -1))
+_OTHER_FOURS = re.compile(rf"[2-6]{BEGINS}[0-9]{{3}}([.・/_~])[0-9]{{4}}\1[0-9]{{4}}\1[0-9]{{4}}{AFTER}")
 _CONTEXT = re.compile(
     r"カード|クレジット|デビット|\b(?:credit|debit|cards?|visa|master ?card|amex|american express|jcb|diners|cvv)\b",
     re.IGNORECASE,
@@ -44,6 +45,9 @@ def find(text: str) -> Iterator[Finding]:
                 spoken_of = _CONTEXT.search(text) is not None
             if spoken_of or (shapes(match[0]) & _USUAL_SHAPES and not _is_in_a_table(match, text)):
                 yield Finding(Kind.CARD, *match.span())
+    for match in _OTHER_FOURS.finditer(text):
+        if is_card_number(only_digits(match[0])):
+            yield Finding(Kind.CARD, *match.span())
 
 
 def _is_in_a_table(match: re.Match[str], text: str) -> bool:

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 GAP = r"(?>[ ]{0,2}-?[ ]{0,2}(?:\n[ ]{0,8})?)"
 """What may stand between two digits: a hyphen, spaces, the end of a line. Atomic: it matches in one way only."""
 
-BEGINS = r"(?<![0-9A-Za-z_][\s\S])(?<![0-9A-Za-z_]-[\s\S])(?<![0-9][.][\s\S])"
+BEGINS = r"(?:(?<![0-9A-Za-z_][\s\S])|(?<=(?<![A-Za-z])[Nn][Oo][\s\S]))(?<![0-9A-Za-z_]-[\s\S])(?<![0-9][.][\s\S])"
 """The character just read begins a number: it is not inside a hash, a UUID, a decimal or a longer number.
 
-It stands behind the first character and not before it, because a pattern that begins with a set of characters is
-searched for several times faster than one that begins by looking back.
+"No" may touch it. It stands behind the first character and not before it, because a pattern that begins with a set of
+characters is searched for several times faster than one that begins by looking back.
 """
 
 AFTER = r"(?![0-9A-Za-z_])(?!-[0-9A-Za-z])(?![.][0-9])"

@@ -9,12 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from so8t.data.privacy.digits import candidates, number_of, only_digits
+from so8t.data.privacy.digits import GAP, candidates, number_of, only_digits
 from so8t.data.privacy.kinds import Finding, Kind
 
 _TWELVE = number_of(12)
+_LABEL = r"(?:マイ ?ナンバー|個人 ?番号|通知カード|my[ _-]?number|individual number)"
+_ANY_GAP = GAP.replace("-?", "[-.,:・/_~]?")
+_LABELLED = re.compile(
+    rf"{_LABEL}[^0-9\n]{{0,12}}\n?[ ]{{0,8}}(?P<number>[0-9](?:{_ANY_GAP}[0-9]){{11}})(?![0-9])", re.IGNORECASE
+)
 _IN_FOURS = re.compile(r"[0-9]{4}-[0-9]{4}-[0-9]{4}")
-_CONTEXT = re.compile(r"マイ ?ナンバー|個人 ?番号|通知カード|my ?number|individual number", re.IGNORECASE)
+_CONTEXT = re.compile(_LABEL, re.IGNORECASE)
 
 
 def find(text: str) -> Iterator[Finding]:
@@ -27,6 +32,9 @@ def find(text: str) -> Iterator[Finding]:
             spoken_of = _CONTEXT.search(text) is not None
         if spoken_of or _IN_FOURS.fullmatch(match[0]):
             yield Finding(Kind.MY_NUMBER, *match.span())
+    for match in _LABELLED.finditer(text):
+        if has_valid_check_digit(only_digits(match["number"])):
+            yield Finding(Kind.MY_NUMBER, *match.span("number"))
 
 
 def has_valid_check_digit(digits: str) -> bool:

@@ -64,6 +64,7 @@ def _rules(cue: str | re.Pattern[str], before: int, after: int, *names: str) -> 
 _ALONE_ON_A_LINE = re.compile(
     rf"^[ ]{{0,8}}(?P<name>{_SURNAME}[ ]{{1,2}}{_GIVEN})[ ]{{0,2}}(?:\([^()\n]{{0,40}}\))?[ ]{{0,2}}$", re.MULTILINE
 )
+_POLITE = "(?:様(?![々式相子])|さま|さん(?!ぽ))"
 _STARTS = r"(?<![一-龥々ヶァ-ヴー])"
 _RULES = (
     _rules(
@@ -95,10 +96,10 @@ _RULES = (
         24,
         1,
         rf"{_STARTS}(?P<name>{_SURNAME}(?:{_SPACE}?{_GIVEN})??)[ ]?\n?[ ]{{0,8}}"
-        r"(?:様(?![々式相子])|さま|さん(?!ぽ)|殿|氏(?!名)|君(?![主臨])|くん|ちゃん|先生|教授|医師|弁護士)",
+        rf"(?:{_POLITE}|殿|氏(?!名)|君(?![主臨])|くん|ちゃん|先生|教授|医師|弁護士)",
         rf"{_STARTS}(?P<name>(?=[一-龥]{{2}}){_SURNAME})(?:部長|課長|社長|係長|主任)",
         rf"(?<![一-龥々ヶァ-ヴーぁ-ん])(?P<name>{_KANJI}{{1,3}}[ ]{_KANJI}{{1,3}}|{_KANJI}{{3,5}}"
-        rf"|{_KATAKANA}{{2,8}}・{_KATAKANA}{{2,8}})[ ]?(?:様|さま|さん)(?![一-龥])",
+        rf"|{_KATAKANA}{{2,8}}・{_KATAKANA}{{2,8}})[ ]?{_POLITE}(?![一-龥])",
     ),
     _rules("[MDP](?:rs|iss|rof|r|s|x)[. ]", 1, 100, rf"\b(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof)\b\.?[ ]\n?(?P<name>{_LATIN})"),
     _rules("Dear ", 1, 90, rf"\bDear[ ](?P<name>{_LATIN})(?=[ ]?[,:\n])"),

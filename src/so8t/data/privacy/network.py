@@ -8,9 +8,19 @@ from collections.abc import Iterator
 
 from so8t.data.privacy.kinds import Finding, Kind
 
-_LOCAL = r"[A-Za-z0-9](?<![A-Za-z0-9._%+@-][A-Za-z0-9])(?:[A-Za-z0-9._%+'/-]{0,62}[A-Za-z0-9_+-])?"
-_AT = r"(?:[ ]?@[ ]?\n?[ ]{0,8}|[ ]?[\[({<](?:at|アット(?:マーク)?|@)[\])}>][ ]?|[ ]?アットマーク[ ]?)"
-_DOT = r"(?:\.\n?[ ]{0,8}|[ ]\.[ ]|[ ]?[\[({](?:dot|ドット|\.)[\])}][ ]?)"
+# Carriers gave out addresses with dots side by side, in front and before the @, which RFC 5321 forbids.
+_LOCAL = (
+    r"[A-Za-z0-9.](?<![A-Za-z0-9._%+@-][A-Za-z0-9.])(?:(?<=[A-Za-z0-9])|(?=[.]{0,2}[A-Za-z0-9_]))"
+    r"[A-Za-z0-9._%+'/-]{0,63}+(?:(?<=[A-Za-z0-9_+-])|(?<=[.])(?=@))"
+)
+_AT = (
+    r"(?:[ ]?(?:@|&#(?:64|x40);)[ ]?\n?[ ]{0,8}|[ ]?[\[({<【〔〈《「](?:at|アット(?:マーク)?|@)[\])}>】〕〉》」][ ]?"
+    r"|\(a\)|\*at\*|[ ]?アット(?:マーク)?[ ]?)"
+)
+_DOT = (
+    r"(?:\.\n?[ ]{0,8}|[ ]\.[ ]|[ ]?[\[({【〔〈《「](?:dot|ドット|\.)[\])}】〕〉》」][ ]?|[ ]dot[ ]|[ ]?ドット[ ]?"
+    r"|。(?=[A-Za-z]))"
+)
 _TOP_LEVEL = r"(?:[A-Za-z]{2,24}|xn--[A-Za-z0-9-]{2,59}|みんな|コム|日本|世界)"
 _ASCII_DOMAIN = rf"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{{0,61}}[A-Za-z0-9])?{_DOT}){{1,5}}{_TOP_LEVEL}(?![A-Za-z0-9-])"
 _OTHER_DOMAIN = rf"(?:[^\W_][\w-]{{0,61}}\.){{1,5}}{_TOP_LEVEL}(?![A-Za-z0-9-])"
@@ -18,6 +28,9 @@ _EMAIL = re.compile(rf"{_LOCAL}{_AT}(?:{_ASCII_DOMAIN}|{_OTHER_DOMAIN})", re.IGN
 _SPOKEN = re.compile(
     rf"{_LOCAL} at (?:[A-Za-z0-9-]{{1,63}} dot ){{1,4}}[A-Za-z]{{2,24}}(?![A-Za-z0-9-])", re.IGNORECASE
 )
+_SIGN = "[★☆■□●○◆◇◎※#]"
+_WITH_SIGN = re.compile(rf"{_LOCAL}{_SIGN}{_ASCII_DOMAIN}", re.IGNORECASE)
+_SIGN_EXPLAINED = re.compile(rf"{_SIGN}[」』]?(?:を|は|→|=)[^\n]{{0,8}}?(?:@|アット)")
 _FILE = re.compile(r"\.(?:png|jpe?g|gif|webp|svg|css|js|mjs|html?|pdf|zip|gz|py|ts|json)$", re.IGNORECASE)
 _REPOSITORY = re.compile(r"git@[^:/\s]+[:/]")
 
@@ -48,6 +61,8 @@ def _emails(text: str) -> Iterator[Finding]:
             yield Finding(Kind.EMAIL, *match.span())
     for match in _SPOKEN.finditer(text):
         yield Finding(Kind.EMAIL, *match.span())
+    if _SIGN_EXPLAINED.search(text):
+        yield from (Finding(Kind.EMAIL, *match.span()) for match in _WITH_SIGN.finditer(text))
 
 
 def _ip_addresses(text: str) -> Iterator[Finding]:

@@ -13,7 +13,8 @@ from so8t.data.privacy.area_codes import area_code_lengths
 from so8t.data.privacy.digits import AFTER, candidates, only_digits, said_before, shapes
 from so8t.data.privacy.kinds import Finding, Kind
 
-_GAP = r"(?>[ ]{0,2}[-.()の]{0,2}[ ]{0,2}(?:\n[ ]{0,8})?)"
+_GAP = r"(?>[ ]{0,2}[-.()の・]{0,2}[ ]{0,2}(?:\n[ ]{0,8})?)"
+_MOBILE_GAP = _GAP.replace("・", "・/_~")
 _WORDS = (
     r"(?:(?<![A-Za-z])(?:tel(?:ephone)?|(?:tele|cell)?phone|mobile|cell|fax|call(?: me)?(?: at| on)?)(?![a-z])"
     r"|電話|携帯|ケータイ|連絡先|ファックス|☎|✆|直通|内線)"
@@ -23,13 +24,17 @@ _BEGINS = (
     r"(?:(?<=tel[(0])|(?<=fax[(0])|(?<=phone[(0])|(?<=mobile[(0])|(?<![0-9A-Za-z_+][(0]))"
     r"(?<![0-9A-Za-z_]-[(0])(?<![0-9][.][(0])"
 )
-_MOBILE = re.compile(rf"[(0]{_BEGINS}(?:(?<=\()0|(?<=0)){_GAP}[5-9]{_GAP}0(?:{_GAP}[0-9]){{8}}{AFTER}", re.IGNORECASE)
+_MOBILE = re.compile(
+    rf"[(0]{_BEGINS}(?:(?<=\()0|(?<=0)){_MOBILE_GAP}[5-9]{_MOBILE_GAP}0(?:{_MOBILE_GAP}[0-9]){{8}}{AFTER}",
+    re.IGNORECASE,
+)
 _FIXED = re.compile(rf"[(0]{_BEGINS}(?:(?<=\()0|(?<=0))(?:{_GAP}[0-9]){{9}}{AFTER}", re.IGNORECASE)
 _JAPAN_FROM_ABROAD = re.compile(
     rf"[+0](?<![0-9A-Za-z][+0])(?:(?<=\+)|(?<=0)0|(?<=0)10)[ -]?81{_GAP}(?:\(0\){_GAP})?"
     rf"(?:[5-9]{_GAP}0(?:{_GAP}[0-9]){{8}}|[1-9](?:{_GAP}[0-9]){{8}})"
     rf"(?![0-9])"
 )
+_MOBILE_WITHOUT_PLUS = re.compile(rf"8(?<![0-9A-Za-z_.+-]8)1[- ](?:\(0\)[- ]?)?[5-9]0(?:[- ][0-9]{{4}}){{2}}{AFTER}")
 _ABROAD = re.compile(rf"\+(?<![0-9A-Za-z+]\+)[1-9](?:{_GAP}[0-9]){{8,14}}(?![0-9])")
 _NORTH_AMERICA = re.compile(
     r"(?<![0-9A-Za-z+])(?<![0-9A-Za-z]-)(?<![0-9][.,])(?:\+?1[-. ])?"
@@ -60,7 +65,7 @@ def find(text: str) -> Iterator[Finding]:
     for match in candidates(_FIXED, text):
         if _is_fixed_line(match, text):
             yield Finding(Kind.PHONE, *match.span())
-    for pattern in (_JAPAN_FROM_ABROAD, _ABROAD, _NORTH_AMERICA):
+    for pattern in (_JAPAN_FROM_ABROAD, _MOBILE_WITHOUT_PLUS, _ABROAD, _NORTH_AMERICA):
         for match in pattern.finditer(text):
             if _is_private(match[0]) and (pattern is not _ABROAD or _has_gap_or_context(match, text)):
                 yield Finding(Kind.PHONE, *match.span())

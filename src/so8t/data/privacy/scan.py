@@ -13,12 +13,13 @@ from so8t.data.privacy import (
     my_number,
     names,
     network,
+    percent,
     phone,
     secrets,
     tables,
 )
 from so8t.data.privacy.kinds import Finding, Kind
-from so8t.data.privacy.text import fold
+from so8t.data.privacy.text import Folded, fold
 
 _FINDERS: Sequence[Callable[[str], Iterator[Finding]]] = (
     secrets.find,
@@ -51,14 +52,28 @@ def scan(text: str) -> list[Finding]:
         >>> scan("loss 2.3456 at step 1234567, 1763874000000 ms")
         []
     """
-    folded = fold(text)
-    found = [
-        Finding(finding.kind, *folded.source_span(finding.start, finding.end))
-        for find in _FINDERS
-        for finding in find(folded.text)
-    ]
-    found += tables.find(text)
+    found = [*_found_in(fold(text)), *tables.find(text)]
+    if percent.is_escaped(text):
+        found += _found_in_escapes(text)
     return list(_without_overlaps(sorted(found, key=lambda finding: (finding.start, finding.end))))
+
+
+def _found_in(folded: Folded) -> Iterator[Finding]:
+    for find in _FINDERS:
+        for finding in find(folded.text):
+            yield Finding(finding.kind, *folded.source_span(finding.start, finding.end))
+
+
+def _found_in_escapes(text: str) -> Iterator[Finding]:
+    """What shows once links are decoded, line by line: most texts have few of them."""
+    start = 0
+    for line in text.splitlines(keepends=True):
+        if percent.is_escaped(line):
+            unescaped = percent.unescape(line)
+            for finding in _found_in(fold(unescaped.text)):
+                first, last = unescaped.source_span(finding.start, finding.end)
+                yield Finding(finding.kind, start + first, start + last)
+        start += len(line)
 
 
 def _without_overlaps(found: Sequence[Finding]) -> Iterator[Finding]:

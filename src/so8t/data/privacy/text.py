@@ -1,6 +1,7 @@
 """One spelling of a text for the rules, with the way back to the text itself.
 
 Full- and half-width letters become one (NFKC), every dash a hyphen, every space a space, every digit one of 0-9, and
+every kanji of a name the usual one, and
 what cannot be seen is left out. `origin` says for each character where in the text it came from.
 """
 
@@ -14,6 +15,11 @@ from functools import lru_cache
 _DASHES = frozenset("‐‑‒–—―−﹘⁃─━‑﹣－")
 _VOICED = frozenset("\u3099\u309a\uff9e\uff9f")
 _INVISIBLE = frozenset({"Cf", "Cc", "Cs", "Mn"})  # format, control and combining characters
+# What registers of families write, and what everybody else writes: 髙橋 is 高橋.
+_VARIANT_KANJI = str.maketrans(
+    "髙﨑碕濵濱邊邉齋齊澤嶋嶌櫻廣國眞德榮渕瀨瀧龍惠曾冨峯舘桒𠮷圓條淺",
+    "高崎崎浜浜辺辺斎斎沢島島桜広国真徳栄淵瀬滝竜恵曽富峰館桑吉円条浅",
+)
 _PLAIN = re.compile(r"[\x20-\x7e\n]*")
 _UNCHANGED = re.compile("(?:[\x20-\x7e\nぁ-んァ-ヴー一-龥々、。「」](?![\u3099\u309a\uff9e\uff9f]))+")
 # Between digits the long vowel mark of katakana is a hyphen typed on a Japanese keyboard.
@@ -70,7 +76,8 @@ def fold(text: str) -> Folded:
         origin.extend([position] * len(piece))
         position = end
     origin.append(length)
-    return Folded(_LONG_VOWEL_AS_HYPHEN.sub("-", "".join(pieces)), tuple(origin))
+    spelled = _LONG_VOWEL_AS_HYPHEN.sub("-", "".join(pieces)).translate(_VARIANT_KANJI)
+    return Folded(spelled, tuple(origin))
 
 
 @lru_cache(maxsize=65_536)

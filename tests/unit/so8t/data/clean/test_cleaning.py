@@ -156,6 +156,27 @@ def test_personal_data_in_titles_and_addresses_is_removed_too(tmp_path, jsonl, c
     assert "taro" not in json.dumps(second)
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "mail=taro%40example.jp",
+        "mail=taro%2540example.jp",
+        "tel=%2B81-90-1234-5678",
+        "tel=090%2D1234%2D5678",
+        "u=%E7%94%B0%E4%B8%AD%E5%A4%AA%E9%83%8E%E6%A7%98",
+        "u=%C5%C4%C3%E6%C2%C0%CF%BA%CD%CD",
+        "address=%E6%9D%B1%E4%BA%AC%E9%83%BD%E6%B8%AF%E5%8C%BA%E8%8A%9D1-1-1",
+        "mynumber=%E3%83%9E%E3%82%A4%E3%83%8A%E3%83%B3%E3%83%90%E3%83%BC%3A1234-5678-9018",
+    ],
+)
+def test_an_address_that_hides_personal_data_behind_percent_signs_is_shortened_to_its_host(
+    tmp_path, jsonl, clean, prose, read_records, query
+):
+    harmless = "https://example.jp/?q=%E5%9B%B3%E6%9B%B8%E9%A4%A8&rate=50%25"
+    clean(jsonl([{"text": prose(1), "url": f"https://example.jp/?{query}"}, {"text": prose(2), "url": harmless}]))
+    assert [record["source"]["url"] for record in read_records(tmp_path / "out")] == ["https://example.jp/", harmless]
+
+
 def test_what_must_be_discarded_is_known_by_its_digest_alone(tmp_path, jsonl, clean, prose):
     text = prose(1) + "破棄対象"
     clean(jsonl([{"text": text}, {"text": prose(2)}]))
