@@ -344,3 +344,24 @@ def visible_steps(page: Any) -> list[int]:
     at = "return document.querySelector(\"[data-chart='0'] .at\").textContent"
     shown = waited(page, lambda: re.search(r"([\d,]+)–([\d,]+)", page.execute_script(at)))
     return [int(number.replace(",", "")) for number in shown.groups()]
+
+
+def test_evaluations_are_points_in_the_colour_they_have_in_every_picture(opened: Opened) -> None:
+    page = opened(report())
+    figure = chart(page, 0)
+    assert [sample.text for sample in figure.find_elements("css selector", ".legend .sample")][:2] == ["", "◆"]
+    of_evaluations = """
+        const canvas = arguments[0];
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        const colour = [28, 32, 39, 255]; // --plot-evaluation, light
+        let count = 0;
+        for (let place = 0; place < data.length; place += 4) {
+          if (colour.every((channel, index) => data[place + index] === channel)) count++;
+        }
+        return count;
+    """
+    canvas = figure.find_element("css selector", "canvas")
+    shown = page.execute_script(of_evaluations, canvas)
+    assert shown > 30
+    figure.find_elements("css selector", ".legend button")[1].click()
+    assert waited(page, lambda: page.execute_script(of_evaluations, canvas) < shown / 4)

@@ -134,7 +134,7 @@ def test_the_counts_stand_in_the_report(ran: Ran, tmp_path: Path, language: str)
     assert nsfw["used"], "the sample holds NSFW requests that are declined"
     for said in (
         "city 10 8 1 1",
-        "phone 1",
+        {"ja": "電話番号（phone） 1", "en": "telephone number (phone) 1"}[language],
         ran.statement["ledger"]["sha256"],
         PURPOSE[language],
         str(nsfw["records"]),

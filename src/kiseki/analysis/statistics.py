@@ -1,7 +1,8 @@
 """Minimum, maximum, mean, standard deviation and final value of a metric.
 
-Statistics are over the finite values; the others are counted beside them, so that one NaN neither spoils a mean nor
-disappears. Sums are `math.fsum`, exact before the one rounding at the end, so every Python writes the same digits.
+Minimum, maximum, mean and deviation are over the finite values; the others are counted beside them, so that one NaN
+neither spoils a mean nor disappears. The final value is what was recorded last, finite or not. Sums are `math.fsum`,
+exact before the one rounding at the end, so every Python writes the same digits.
 """
 
 import math
@@ -24,8 +25,10 @@ class Summary:
         min, max, mean: over the finite values, None where there is none.
         std: standard deviation over the finite values with `ddof`; 0.0 for a single value.
         ddof: delta degrees of freedom of `std`.
-        final: last finite value.
+        final: last recorded value, also when it is NaN or infinite.
         final_step: optimizer step of `final`.
+        last_finite: last finite value, None where there is none.
+        last_finite_step: optimizer step of `last_finite`.
         non_finite: values that are NaN or infinite.
         first_non_finite_step: optimizer step of the first of them.
     """
@@ -38,6 +41,8 @@ class Summary:
     ddof: int
     final: float | None
     final_step: int | None
+    last_finite: float | None
+    last_finite_step: int | None
     non_finite: int
     first_non_finite_step: int | None
 
@@ -53,17 +58,16 @@ def summarise(column: Column) -> Summary:
         >>> loss = Column("loss", array("q", [0, 1, 2]), array("q", [10, 20, 30]), array("d", [2.0, 1.0, float("nan")]))
         >>> summary = summarise(loss)
         >>> summary.mean, summary.std, summary.final, summary.final_step
-        (1.5, 0.5, 1.0, 20)
+        (1.5, 0.5, nan, 30)
+        >>> summary.last_finite, summary.last_finite_step
+        (1.0, 20)
         >>> summary.non_finite, summary.first_non_finite_step
         (1, 30)
     """
     finite = [value for value in column.value if math.isfinite(value)]
     non_finite = len(column) - len(finite)
-    first_non_finite_step = _step_of_first(column, finite=False) if non_finite else None
-    if not finite:
-        return Summary(0, None, None, None, None, DDOF, None, None, non_finite, first_non_finite_step)
-    low, high = min(finite), max(finite)
-    mean, std = _mean_and_std(finite, low, high)
+    low, high = min(finite, default=None), max(finite, default=None)
+    mean, std = (None, None) if low is None or high is None else _mean_and_std(finite, low, high)
     return Summary(
         n=len(finite),
         min=low,
@@ -71,10 +75,12 @@ def summarise(column: Column) -> Summary:
         mean=mean,
         std=std,
         ddof=DDOF,
-        final=finite[-1],
-        final_step=_step_of_last_finite(column),
+        final=column.value[-1] if len(column) else None,
+        final_step=column.step[-1] if len(column) else None,
+        last_finite=finite[-1] if finite else None,
+        last_finite_step=_step_of_last_finite(column),
         non_finite=non_finite,
-        first_non_finite_step=first_non_finite_step,
+        first_non_finite_step=_step_of_first_non_finite(column) if non_finite else None,
     )
 
 
@@ -85,6 +91,16 @@ def summarise_all(columns: Mapping[str, Column]) -> dict[str, Summary]:
         columns: `Rows.columns`; the keys that only say where a row belongs are left out.
     """
     return {name: summarise(columns[name]) for name in in_order(columns) if name not in BOOKKEEPING}
+
+
+def difference(one: float, other: float) -> float | None:
+    """The first minus the second, None where one of them is no finite number.
+
+    Example:
+        >>> difference(4.0, 1.5), difference(4.0, float("nan"))
+        (2.5, None)
+    """
+    return one - other if math.isfinite(one) and math.isfinite(other) else None
 
 
 def in_order(names: Iterable[str]) -> list[str]:
@@ -118,9 +134,9 @@ def _ldexp(value: float, exponent: int) -> float:
         return math.copysign(math.inf, value)
 
 
-def _step_of_first(column: Column, *, finite: bool) -> int | None:
+def _step_of_first_non_finite(column: Column) -> int | None:
     steps = zip(column.step, column.value, strict=True)
-    return next((step for step, value in steps if math.isfinite(value) is finite), None)
+    return next((step for step, value in steps if not math.isfinite(value)), None)
 
 
 def _step_of_last_finite(column: Column) -> int | None:

@@ -25,9 +25,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "so8t_loss": ("deviation of the SO(8) gates from orthogonality", "SO(8)ゲートの直交性からのずれ"),
     # what the marks mean
     "raw": ("recorded values", "記録値"),
-    "smoothed": ("smoothed (running trimmed mean)", "平滑化(移動トリム平均)"),
+    "smoothed": ("smoothed (running trimmed mean)", "平滑化（移動トリム平均）"),
     "evaluation": ("evaluation", "評価"),
-    "non_finite": ("non-finite (NaN, ±∞)", "非有限値(NaN・±∞)"),
+    "non_finite": ("non-finite (NaN, ±∞)", "非有限値（NaN・±∞）"),
     "resumed": ("resumed", "再開"),
     "more_phases": ("more phases", "その他の段階"),
     # counts
@@ -38,7 +38,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "evaluations": ("{} evaluations", "評価{}回"),
     "one_evaluation": ("1 evaluation", "評価1回"),
     "attempts": ("{} attempts", "試行{}回"),
-    "drawn": ("{} of {} points drawn, extremes kept", "{}/{}点を描画(極値は保持)"),
+    "drawn": ("{} of {} points drawn, extremes kept", "{}/{}点を描画（極値は保持）"),
     "non_finite_count": ("{} non-finite", "非有限値 {}件"),
     # how a run stands
     "running": ("running", "実行中"),

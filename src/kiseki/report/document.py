@@ -98,7 +98,8 @@ class Series:
         steps: optimizer steps, ascending.
         values: as many; None where the recorded value is not finite, which leaves a gap.
         recorded: how many values the record holds; `steps` may be fewer of them.
-        band: lowest and highest value at each step over several runs; empty for a single run.
+        band: lowest and highest value at each step over several runs or layers, NaN where there is a gap; empty for
+            a single one.
         non_finite_steps: optimizer steps with a value that is not finite (the first thousand).
         markers: the points are few and apart, such as evaluations: draw them, not only the line.
     """

@@ -5,11 +5,23 @@ import io
 from collections.abc import Mapping
 
 from kiseki.analysis.statistics import Summary
-from kiseki.history import number
-from kiseki.report.dossier import Dossier, FinalValue
+from kiseki.report.dossier import Dossier
 
-STATISTICS = ("min", "max", "mean", "std", "final", "final_step", "n", "non_finite", "ddof")
-"""In this order; `last_recorded` follows `final`, which is the last finite value."""
+_STATISTICS = {
+    "min": "min",
+    "max": "max",
+    "mean": "mean",
+    "std": "std",
+    "final": "final",
+    "last_recorded": "final",
+    "final_step": "final_step",
+    "n": "n",
+    "non_finite": "non_finite",
+    "ddof": "ddof",
+}
+"""Name of a statistic in the table -> what it is of a `Summary`. `last_recorded` is the older name of `final`."""
+
+_EARLIER_STATISTICS = _STATISTICS | {"final": "last_finite", "final_step": "last_finite_step"}
 
 # Spreadsheets take the full-width forms for formulas too (OWASP ASVS 1.2.10).
 _ACTIVE_PREFIXES = tuple("=+-@\t＝＋－＠")
@@ -20,18 +32,27 @@ def to_csv(dossier: Dossier) -> bytes:
 
     An evaluation metric whose name training rows have too, such as `epoch`, gets the prefix `eval_`.
     """
+    return _table(dossier, _STATISTICS)
+
+
+def to_earlier_csv(dossier: Dossier) -> bytes:
+    """Render the summary as it was made while `final` was the last finite value, for packs that hold such a one."""
+    return _table(dossier, _EARLIER_STATISTICS)
+
+
+def _table(dossier: Dossier, statistics: Mapping[str, str]) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("metric", "statistic", "value"))
     taken = set(dossier.training)
     for name, summary in dossier.training.items():
-        writer.writerows(_lines(name, summary, dossier.training_final))
+        writer.writerows(_lines(name, summary, statistics))
     for name, summary in dossier.evaluation.items():
         shown = name
         while shown in taken:
             shown = f"eval_{shown}"
         taken.add(shown)
-        writer.writerows((inactive(shown), *line[1:]) for line in _lines(name, summary, dossier.evaluation_final))
+        writer.writerows(_lines(shown, summary, statistics))
     return text.getvalue().encode("utf-8", "replace")
 
 
@@ -48,10 +69,8 @@ def inactive(text: str) -> str:
     return f"'{text}" if text.lstrip(" ").startswith(_ACTIVE_PREFIXES) else text
 
 
-def _lines(name: str, summary: Summary, final: Mapping[str, FinalValue]) -> list[tuple[str, str, str]]:
-    lines = [(inactive(name), statistic, cell(getattr(summary, statistic))) for statistic in STATISTICS]
-    lines.insert(STATISTICS.index("final") + 1, (inactive(name), "last_recorded", cell(number(final[name].recorded))))
-    return lines
+def _lines(name: str, summary: Summary, statistics: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    return [(inactive(name), statistic, cell(getattr(summary, what))) for statistic, what in statistics.items()]
 
 
 def cell(value: float | None) -> str:

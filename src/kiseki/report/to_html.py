@@ -31,6 +31,7 @@ _SCRIPTS = (
     "uplot/uPlot.iife.min.js",
     "packing.js",
     "numbers.js",
+    "marking.js",
     "drawing.js",
     "charts.js",
     "tables.js",

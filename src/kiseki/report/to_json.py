@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from kiseki.analysis.criteria import Verdict
+from kiseki.analysis.statistics import difference
 from kiseki.history import Attempt, Rows
 from kiseki.report.dossier import UNKNOWN, Dossier, FinalValue
 from kiseki.report.strict import strict_json
@@ -150,7 +151,9 @@ def _final(rows: Rows, final: Mapping[str, FinalValue]) -> dict[str, Any]:
 
 
 def _finite(summaries: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: {"value": summary.final, "step": summary.final_step} for name, summary in summaries.items()}
+    return {
+        name: {"value": summary.last_finite, "step": summary.last_finite_step} for name, summary in summaries.items()
+    }
 
 
 def _summary(summaries: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,7 +162,7 @@ def _summary(summaries: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _baseline(dossier: Dossier) -> dict[str, Any] | None:
-    """The run that results are compared with: last finite values of each side, and ours minus theirs."""
+    """The run that results are compared with: last values of both, and ours minus theirs."""
     baseline = dossier.baseline
     if baseline is None:
         return None
@@ -171,7 +174,7 @@ def _baseline(dossier: Dossier) -> dict[str, Any] | None:
         "status": baseline.status,
         "journal": asdict(baseline.journal),
         "final": {
-            name: {"run": run, "baseline": other, "difference": run - other}
+            name: {"run": run, "baseline": other, "difference": difference(run, other)}
             for name, (run, other) in finals.items()
             if run is not None and other is not None
         },

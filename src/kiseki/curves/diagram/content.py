@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kiseki.curves.axis import Floats
 from kiseki.curves.diagram.plot import Plot
@@ -49,17 +50,13 @@ def restart_lines(plot: Plot, attempts: Sequence[int]) -> list[str]:
 def curve_of(plot: Plot, line: Line) -> list[str]:
     """Band, line and points of one trace; a value that cannot be drawn interrupts the line."""
     elements = []
-    if len(line.low):
-        whole = np.isfinite(line.low) & np.isfinite(line.high)
-        x, low, high = plot.x(line.step[whole]), plot.y(line.low[whole]), plot.y(line.high[whole])
-        around = points(np.concatenate((x, x[::-1])), np.concatenate((low, high[::-1])))
+    for part in _stretches(np.isfinite(line.low) & np.isfinite(line.high)):
+        across, low, high = plot.x(line.step[part]), plot.y(line.low[part]), plot.y(line.high[part])
+        around = points(np.concatenate((across, across[::-1])), np.concatenate((low, high[::-1])))
         elements.append(f'<polygon points="{around}" fill="{line.colour}" fill-opacity="0.16"/>')
     drawn = np.isfinite(line.value)
     x, y = plot.x(line.step), plot.y(line.value)
-    stretches = np.split(np.arange(len(x)), np.flatnonzero(~drawn))
-    path = " ".join(
-        f"M{points(x[part], y[part])}" for each in stretches if len(part := each[drawn[each]]) > 1
-    )  # fmt: skip
+    path = " ".join(f"M{points(x[part], y[part])}" for part in _stretches(drawn) if len(part) > 1)
     if path:
         stroke = (
             'stroke-width="0.6" stroke-dasharray="1 1.6"' if line.markers else f'stroke-width="1"{dash_of(line.dash)}'
@@ -69,6 +66,12 @@ def curve_of(plot: Plot, line: Line) -> list[str]:
     dotted = drawn if line.markers or np.count_nonzero(drawn) <= _FEW else alone
     draw = diamond if line.markers else dot
     return elements + [draw(px, py, line.colour) for px, py in zip(x[dotted], y[dotted], strict=True)]
+
+
+def _stretches(whole: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+    """The places of each run of true values."""
+    pieces = np.split(np.arange(len(whole)), np.flatnonzero(~whole))
+    return [part for piece in pieces if len(part := piece[whole[piece]])]
 
 
 def lost_steps(plot: Plot, lost: Floats, language: Language) -> list[str]:

@@ -21,7 +21,7 @@ class Trace(Protocol):
         name: what the legend says.
         steps: optimizer steps, ascending.
         values: as many; None where the recorded value is not finite, which leaves a gap.
-        band: lowest and highest value at each step, or empty.
+        band: lowest and highest value at each step, NaN in a gap; or empty.
         non_finite_steps: optimizer steps with a value that is not finite.
         markers: the points are few and apart: draw them, not only the line.
     """

@@ -31,7 +31,7 @@ def baked_section(dossier: Dossier, say: Speaker) -> Iterator[str]:
         (say(ja="保存精度", en="Precision"), facts.get("dtype")),
         (say(ja="統合したLoRAのランク", en="Rank of the LoRA merged"), rank),
         (say(ja="統合したSO(8)ゲートの層", en="Layers whose SO(8) gate was merged"), facts.get("gate_layers")),
-        (say(ja="学習済みモデルとのロジット差(最大)", en="Largest difference of a logit"), difference),
+        (say(ja="学習済みモデルとのロジット差（最大）", en="Largest difference of a logit"), difference),
     ]  # fmt: skip
     lines = [f"| {name} | {cell(value_text(value, say)) if value is not None else say.none} |" for name, value in rows]
     yield "\n".join(["| | |", "| --- | --- |", *lines])

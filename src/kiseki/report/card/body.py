@@ -72,7 +72,7 @@ def _opening(dossier: Dossier, metadata: Mapping[str, Any], say: Speaker) -> Ite
     yield _facts(rows)
     missing = [f"`{key}`" for key in _SAID_TO_BE_MISSING if key not in metadata]
     if missing:
-        words = say(ja="記載なし(メタデータに含めていない項目)", en="Not stated, and so not in the metadata")
+        words = say(ja="記載なし（メタデータに含めていない項目）", en="Not stated, and so not in the metadata")
         yield f"{words}: {say.listed(missing)}"
 
 
@@ -108,7 +108,7 @@ def _criteria(dossier: Dossier, say: Speaker) -> Iterator[str]:
     yield _table(head, rows)
     if criteria.sha256:
         yield say(
-            ja=f"設定日時: {cell(str(criteria.set_at))}、SHA-256: `{criteria.sha256}`",
+            ja=f"設定日時：{cell(str(criteria.set_at))}、SHA-256：`{criteria.sha256}`",
             en=f"Set at {cell(str(criteria.set_at))}, SHA-256 `{criteria.sha256}`.",
         )
 
@@ -129,7 +129,7 @@ def _final_values(dossier: Dossier, say: Speaker) -> Iterator[str]:
     yield _table(head, rows)
     if data is None:
         yield say(
-            ja="評価データの名称が記録されていないため、メタデータ(`model-index`)には評価結果を含めていません。",
+            ja="評価データの名称が記録されていないため、メタデータ（`model-index`）には評価結果を含めていません。",
             en="What was evaluated on is not recorded, so the metadata (`model-index`) holds no results.",
         )
     yield say(
@@ -159,7 +159,7 @@ def _quality(dossier: Dossier, say: Speaker) -> Iterator[str]:
             (say(ja="欠損行", en="Missing rows"), integer(quality.missing_rows)),
             (say(ja="重複行", en="Repeated rows"), integer(quality.repeated)),
             (say(ja="再開により置き換えられた行", en="Rows superseded by resuming"), integer(quality.superseded)),
-            (say(ja="試行(再開を含む)", en="Attempts, resumed ones among them"), integer(len(dossier.attempts))),
+            (say(ja="試行（再開を含む）", en="Attempts, resumed ones among them"), integer(len(dossier.attempts))),
             (say(ja="非有限値の出た指標", en="Metrics with non-finite values"), _non_finite(dossier, say)),
             (say(ja="書き込めなかった行", en="Rows that could not be written"), integer(quality.dropped_rows)),
             (say(ja="記録器のエラー", en="Errors of the recorder"), integer(quality.recorder_errors)),
@@ -183,8 +183,8 @@ def _compute(dossier: Dossier, metadata: Mapping[str, Any], say: Speaker) -> Ite
         [
             (say(ja="記録された時間", en="Recorded time"), duration(compute.elapsed_seconds, say)),
             (say(ja="処理トークン数", en="Tokens seen"), decimal_or(compute.tokens_seen, say.not_recorded)),
-            (say(ja="電力使用量(kWh)", en="Energy (kWh)"), decimal_or(compute.energy.kwh, say.unknown)),
-            (say(ja="CO2排出量(CO2換算)", en="CO2 equivalent"), emitted),
+            (say(ja="電力使用量（kWh）", en="Energy (kWh)"), decimal_or(compute.energy.kwh, say.unknown)),
+            (say(ja="CO2排出量（CO2換算）", en="CO2 equivalent"), emitted),
         ]
     )  # fmt: skip
 
@@ -203,7 +203,7 @@ def _verification(dossier: Dossier, say: Speaker) -> Iterator[str]:
     journal = dossier.journal
     yield f"## {say(ja='検証方法', en='How to verify')}"
     yield say(
-        ja="この文書は学習の記録(ジャーナル)から生成されています。ジャーナルを受け取った方は、次のコマンドで"
+        ja="この文書は学習の記録（ジャーナル）から生成されています。ジャーナルを受け取った方は、次のコマンドで"
         "同じ記録であることを確認できます。",
         en="This card was made from the journal of the run. Whoever has the journal can check that it is the same:",
     )
@@ -223,7 +223,8 @@ def _verification(dossier: Dossier, say: Speaker) -> Iterator[str]:
 def _steps(dossier: Dossier, say: Speaker) -> str:
     planned = say.not_stated if dossier.max_steps is None else integer(dossier.max_steps)
     return say(
-        ja=f"{integer(dossier.total_steps)}(予定: {planned})", en=f"{integer(dossier.total_steps)} (planned: {planned})"
+        ja=f"{integer(dossier.total_steps)}（予定：{planned}）",
+        en=f"{integer(dossier.total_steps)} (planned: {planned})",
     )
 
 

@@ -31,7 +31,7 @@ def procedure(dossier: Dossier, say: Speaker) -> Iterator[str]:
 
 
 def _hyperparameters(dossier: Dossier, say: Speaker) -> Iterator[str]:
-    yield f"### {say(ja='ハイパーパラメータ', en='Training hyperparameters')}"
+    yield f"### {say(ja='ハイパーパラメーター', en='Training hyperparameters')}"
     found = hyperparameters(_arguments(dossier), _world_size(dossier))
     if not found:
         yield say.not_stated

@@ -26,9 +26,11 @@ const charts = (() => {
     constructor(chart, toggle) {
       this.chart = chart;
       this.at = make("li", { class: "at" });
-      this.samples = chart.series.map(() => make("span", { class: "sample", "aria-hidden": "true" }));
+      this.samples = chart.series.map((series) =>
+        make("span", { class: "sample", "aria-hidden": "true" }, series.markers ? "◆" : ""),
+      );
       this.values = chart.series.map(() => make("span", { class: "value" }));
-      this.phases = drawing.phaseNames(chart);
+      this.phases = marking.phaseNames(chart);
       this.swatches = this.phases.map(() => make("span", { class: "swatch", "aria-hidden": "true" }));
       this.band = make("span", { class: "swatch", "aria-hidden": "true" });
       this.cross = make("span", { "aria-hidden": "true" }, "×");
@@ -53,10 +55,11 @@ const charts = (() => {
     }
 
     paint(colours) {
-      const line = (index) => colours.lines[index % colours.lines.length];
+      const line = (index) => marking.colourOf(this.chart, index, colours);
       this.chart.series.forEach((series, index) => {
         const { style } = this.samples[index];
-        style.background = `linear-gradient(${line(index)}, ${line(index)}) center / 100% 2.5px no-repeat`;
+        if (series.markers) style.color = line(index);
+        else style.background = `linear-gradient(${line(index)}, ${line(index)}) center / 100% 2.5px no-repeat`;
         if (series.low) style.backgroundColor = this.band.style.background = `${line(index)}2e`;
       });
       this.swatches.forEach((swatch, index) => {
@@ -74,7 +77,7 @@ const charts = (() => {
   class Chart {
     constructor(figure, packed) {
       this.data = drawing.unpacked(packed);
-      this.columns = drawing.columns(this.data);
+      this.columns = marking.columns(this.data);
       this.plot = null;
       const positive = this.data.series.some((series) => series.values.some((value) => value > 0));
       this.state = { logarithmic: this.data.logarithmic && positive, hidden: new Set() };

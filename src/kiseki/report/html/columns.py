@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from kiseki.report.document import Table
 
 # In characters: what stands side by side on paper in the ordinary size and in the small one, the space between two
-# columns, the longest short cell, the shortest cell of prose, the longest name that a table is set small for.
+# columns, the longest short cell, the shortest cell of prose, the longest name that a table is set small for; the sign
+# of a tone, the narrowest column of prose, a phrase of a heading that a browser keeps together.
 _LINE, _SMALL_LINE = 96, 122
 _BETWEEN, _SHORT, _PROSE, _NAME = 2, 12, 20, 30
+_SIGN, _LEAST_PROSE, _PHRASE = 3, 24, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +41,11 @@ def columns(table: Table) -> Columns:
     cells = [[row[index] for row in table.rows] for index in range(len(table.head))]
     longest_cells = [max(map(len, column), default=0) for column in cells]
     widths = [
-        max(_width(head), *map(_longest_word, column), 0) + _BETWEEN
-        for head, column in zip(table.head, cells, strict=True)
+        max(_longest_word(head), min(_width(head), _PHRASE), _least_width(column, longest)) + _BETWEEN
+        for head, column, longest in zip(table.head, cells, longest_cells, strict=True)
     ]
+    if table.tones:
+        widths[-1] += _SIGN
     small = sum(min(width, _NAME) for width in widths) > _LINE
     room = _SMALL_LINE if small else _LINE
     whole = set()
@@ -58,9 +62,14 @@ def columns(table: Table) -> Columns:
     )
 
 
-def _width(head: str) -> int:
-    # heads are not divided on a screen
-    return sum(2 if unicodedata.east_asian_width(character) in "WFA" else 1 for character in head)
+def _least_width(column: list[str], longest: int) -> int:
+    if longest <= _SHORT:  # stays on one line
+        return max(map(_width, column), default=0)
+    return max(*map(_longest_word, column), _LEAST_PROSE if longest > _PROSE else 0)
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(character) in "WFA" else 1 for character in text)
 
 
 def _longest_word(text: str) -> int:

@@ -1,6 +1,6 @@
 "use strict";
 
-/* Draws curves with uPlot: axes, bands, phases, attempts, and crosses where a value was not finite. */
+/* Draws curves with uPlot: lines, bands and axes. */
 
 const drawing = (() => {
   const words = report.words;
@@ -15,6 +15,7 @@ const drawing = (() => {
       alarm: colour("plot-alarm"),
       paper: colour("paper"),
       font: colour("sans"),
+      evaluation: colour("plot-evaluation"),
       lines: [1, 2, 3, 4, 5, 6, 7, 8].map((number) => colour(`plot-${number}`)),
       phases: [1, 2, 3, 4, 5].map((number) => colour(`phase-${number}`)),
     };
@@ -98,11 +99,10 @@ const drawing = (() => {
     const series = [{}];
     const bands = [];
     chart.series.forEach((curve, index) => {
-      const colour = colours.lines[index % colours.lines.length];
+      const colour = marking.colourOf(chart, index, colours);
       const shown = !state.hidden.has(index);
-      const marked = curve.markers || curve.values.length === 1;
-      const points = { show: marked, size: 6 * scale, width: scale, fill: colours.paper, stroke: colour };
-      series.push({ label: curve.name, stroke: colour, width: (marked ? 1.75 : 1.35) * scale, show: shown, points });
+      const line = curve.markers ? { width: 0.75 * scale, dash: [2 * scale, 3 * scale] } : { width: 1.35 * scale };
+      series.push({ label: curve.name, stroke: colour, ...line, show: shown, points: { show: false } });
       if (curve.low) {
         bands.push({ series: [series.length, series.length + 1], fill: `${colour}2e` });
         const edge = { stroke: `${colour}66`, width: 0.5 * scale, show: shown, points: { show: false } };
@@ -158,7 +158,14 @@ const drawing = (() => {
         points: { size: 7, width: 2 },
         dataIdx: nearest,
       },
-      hooks: { ...hooks, drawClear: [(plot) => shade(plot, chart, colours)], draw: [(plot) => mark(plot, chart, colours, scale, font)] },
+      hooks: {
+        ...hooks,
+        drawClear: [(plot) => marking.shade(plot, chart, colours)],
+        draw: [
+          (plot) => marking.points(plot, chart, colours, scale),
+          (plot) => marking.mark(plot, chart, colours, scale, font),
+        ],
+      },
     };
   }
 
@@ -187,83 +194,10 @@ const drawing = (() => {
     return pixels <= NEAR ? index : hovered;
   }
 
-  function within(plot, draw) {
-    const { ctx, bbox } = plot;
-    ctx.save();
-    ctx.beginPath();
-    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
-    ctx.clip();
-    draw(ctx, bbox, (step) => plot.valToPos(step, "x", true));
-    ctx.restore();
-  }
-
-  function phaseNames(chart) {
-    return [...new Set(chart.phases.map(([, , name]) => name))];
-  }
-
-  function shade(plot, chart, colours) {
-    const names = phaseNames(chart);
-    within(plot, (ctx, bbox, across) => {
-      for (const [first, last, name] of chart.phases) {
-        ctx.fillStyle = colours.phases[names.indexOf(name) % colours.phases.length];
-        const left = across(first - 0.5);
-        ctx.fillRect(left, bbox.top, across(last + 0.5) - left, bbox.height);
-      }
-    });
-  }
-
-  function mark(plot, chart, colours, scale, font) {
-    const unit = devicePixelRatio * scale;
-    within(plot, (ctx, bbox, across) => {
-      ctx.lineWidth = 1.25 * unit;
-      ctx.strokeStyle = colours.ink;
-      ctx.fillStyle = colours.ink;
-      ctx.font = font.replace(/^\d+/, String(11 * unit));
-      ctx.setLineDash([4 * unit, 3 * unit]);
-      chart.attempts.forEach((step, index) => {
-        const label = words.attempt.replace("{number}", index + 2);
-        const left = across(step);
-        ctx.beginPath();
-        ctx.moveTo(left, bbox.top);
-        ctx.lineTo(left, bbox.top + bbox.height);
-        ctx.stroke();
-        const turned = left + ctx.measureText(label).width + 8 * unit > bbox.left + bbox.width;
-        ctx.textAlign = turned ? "right" : "left";
-        ctx.fillText(label, left + (turned ? -5 : 5) * unit, bbox.top + bbox.height - (8 + 14 * (index % 3)) * unit);
-      });
-      ctx.setLineDash([]);
-      ctx.strokeStyle = colours.alarm;
-      ctx.lineWidth = 1.75 * unit;
-      ctx.beginPath();
-      const [top, arm] = [bbox.top + 9 * unit, 4 * unit];
-      let last = -Infinity;
-      for (const step of chart.series.flatMap((series) => series.nonFinite).sort((one, other) => one - other)) {
-        const left = across(step);
-        if (left - last < 2.5 * arm) continue; // a long stretch of them is a row of crosses, not a smear
-        last = left;
-        ctx.moveTo(left - arm, top - arm);
-        ctx.lineTo(left + arm, top + arm);
-        ctx.moveTo(left + arm, top - arm);
-        ctx.lineTo(left - arm, top + arm);
-      }
-      ctx.stroke();
-    });
-  }
-
-  /* The column of a curve in uPlot's table, where a curve with a band takes three. */
-  function columns(chart) {
-    let next = 1;
-    return chart.series.map((series) => {
-      const column = next;
-      next += series.low ? 3 : 1;
-      return column;
-    });
-  }
-
   /* A plot of a chart: `size` is its width and height in CSS pixels, and by how much all of it is enlarged. */
   function plot(chart, state, size, target, hooks = {}) {
     return new uPlot(options(chart, state, size, palette(), hooks), joined(chart, state.logarithmic), target);
   }
 
-  return { columns, palette, phaseNames, plot, unpacked };
+  return { palette, plot, unpacked };
 })();

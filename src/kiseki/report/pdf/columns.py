@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kiseki.report.pdf.text import anywhere, ems, least_ems
+from kiseki.report.pdf.text import anywhere, ems, least_ems, lines_in
 
 ROOM = 481.88
 """The width of the text on an A4 page with margins of 20 mm, in points."""
@@ -17,6 +17,8 @@ _LEAST_TITLE, _WHOLE_TITLE = 4.2, 6.2
 _MOST_STRETCHED = 1.8
 _LEAST_CELL = 4.0
 _LOOSE = 1.3
+_MANY_ROWS = 10
+_WORTH_IT = 0.8
 
 BOLD = 1.075
 """How much wider bold type is than regular type, at most about."""
@@ -54,6 +56,12 @@ class Columns:
         )
         return lines * 1.6 * self.size + PADDING
 
+    def lines(self, cells: Sequence[str]) -> int:
+        """How many lines a row takes."""
+        # half a digit to spare: what fits exactly must not seem to break
+        rooms = ((width - PADDING) / self.size + 0.3 for width in self.widths)
+        return max((lines_in(cell, room) for cell, room in zip(cells, rooms, strict=False)), default=1)
+
 
 def columns(
     head: Sequence[str], rows: Sequence[Sequence[str]], numeric: frozenset[int] = frozenset(), *, room: float = ROOM
@@ -83,7 +91,7 @@ def columns(
         for place, texts in enumerate(cells)
     ]
     one_line_each = _on_one_line(whole, titles, room, only_numbers=len(numeric) == count)
-    return one_line_each or _wrapped(whole, narrow, titles, room)
+    return one_line_each or _wrapped(whole, narrow, titles, rows, room)
 
 
 def _on_one_line(whole: Sequence[float], titles: Sequence[str], room: float, *, only_numbers: bool) -> Columns | None:
@@ -97,16 +105,36 @@ def _on_one_line(whole: Sequence[float], titles: Sequence[str], room: float, *, 
     return None
 
 
-def _wrapped(whole: Sequence[float], narrow: Sequence[float], titles: Sequence[str], room: float) -> Columns:
-    """Columns in which text takes several lines; in the last resort words and numbers break, too."""
+def _wrapped(
+    whole: Sequence[float], narrow: Sequence[float], titles: Sequence[str], rows: Sequence[Sequence[str]], room: float
+) -> Columns:
+    """Columns in which text takes several lines; in the last resort words and numbers break, too.
+
+    A long table of names that are cut in pieces fills pages: smaller type is worth it where it saves much of them.
+    """
     wished = _larger(whole, [BOLD * ems(title) for title in titles])
     needed = _larger(narrow, [BOLD * max(least_ems(title), min(ems(title), _LEAST_TITLE)) for title in titles])
-    for size in _SIZES:
-        if sum(_widths(needed, size)) <= room:
-            return Columns(size, _shared(_widths(wished, size), _widths(needed, size), room))
+    fitting = [
+        Columns(size, _shared(_widths(wished, size), _widths(needed, size), room))
+        for size in _SIZES
+        if sum(_widths(needed, size)) <= room
+    ]
+    if fitting:
+        largest, *smaller = fitting
+        readable = [one for one in smaller if one.size >= _READABLE]
+        return _shortest(largest, readable, rows) if len(rows) >= _MANY_ROWS else largest
     smallest = _SIZES[-1]
     floor = [min(width, room / len(titles), PADDING + _LEAST_CELL * smallest) for width in _widths(needed, smallest)]
     return Columns(smallest, _shared(_widths(needed, smallest), floor, room), crowded=True)
+
+
+def _shortest(largest: Columns, smaller: Sequence[Columns], rows: Sequence[Sequence[str]]) -> Columns:
+    chosen, lines = largest, sum(map(largest.lines, rows))
+    for one in smaller:
+        fewer = sum(map(one.lines, rows))
+        if fewer <= _WORTH_IT * lines:
+            chosen, lines = one, fewer
+    return chosen
 
 
 def _larger(ones: Sequence[float], others: Sequence[float]) -> list[float]:

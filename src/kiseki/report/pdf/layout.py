@@ -34,7 +34,7 @@ from kiseki.report.pdf.text import ems, lacks, shown
 
 _HALF = (ROOM - 16.0) / 2
 _MOST_AT_FULL_WIDTH = 3
-_WIDE, _NARROW = (ROOM, 130.0), (_HALF, 104.0)
+_WIDE, _NARROW = (ROOM, 120.0), (_HALF, 92.0)
 _MOST_POINTS = 100_000
 _LEAST_POINTS = 100
 _TALLEST_WHOLE = 270.0
@@ -122,13 +122,15 @@ class _Setter:
         }
 
     def _blocks(self, blocks: Sequence[Block]) -> Iterator[dict[str, Any]]:
-        """The blocks in order; many diagrams in a row stand two abreast."""
+        """The blocks in order; many diagrams in a row stand two abreast, the first alone where their number is odd."""
         for is_curves, group in groupby(blocks, key=lambda block: isinstance(block, Curves)):
             row = list(group)
             if not is_curves or len(row) <= _MOST_AT_FULL_WIDTH:
                 yield from (self.block(block) for block in row)
             else:
-                diagrams = [self._curves(block, _NARROW) for block in row if isinstance(block, Curves)]
+                odd = len(row) % 2
+                yield from (self.block(block) for block in row[:odd])
+                diagrams = [self._curves(block, _NARROW) for block in row[odd:] if isinstance(block, Curves)]
                 yield {"kind": "diagrams", "diagrams": diagrams}
 
     def block(self, block: Block) -> dict[str, Any]:

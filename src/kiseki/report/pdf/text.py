@@ -13,6 +13,7 @@ _LONG_WORD = re.compile(r"[!-~\u00a1-\u02ff]{11,}")
 _AFTER = re.compile(r"(?<=[/\\_.:=&?|;@,\-])(?=[^\s\d])|(?<=[0-9a-z])(?=[A-Z][a-z])")
 _PIECE = 8
 _CJK = re.compile(r"[\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef]")
+_PIECE_BY_PIECE = re.compile(rf"{_CJK.pattern}|(?:(?!{_CJK.pattern})[^\s{BREAK}])+[\s{BREAK}]?|[\s{BREAK}]")
 _DIVIDES = re.compile(rf"\s|{BREAK}|{_CJK.pattern}")
 
 
@@ -84,6 +85,28 @@ def least_ems(text: str) -> float:
     pieces = _DIVIDES.split(text)
     kanji = 2.0 if _CJK.search(text) else 0.0  # closing punctuation stays with the character before it
     return max(kanji, *map(ems, pieces))
+
+
+def lines_in(text: str, room: float) -> int:
+    r"""How many lines a text takes in a room of so many ems.
+
+    Example:
+        >>> lines_in("one two", 9.0), lines_in("one two", 2.0), lines_in("国国国\n国", 2.0)
+        (1, 2, 3)
+    """
+    return sum(_lines_of_one(line, room) for line in text.split("\n"))
+
+
+def _lines_of_one(line: str, room: float) -> int:
+    if ems(line) <= room:
+        return 1
+    lines, taken = 1, 0.0
+    for piece in _PIECE_BY_PIECE.findall(line):
+        wide = ems(piece)
+        if taken and taken + wide > room:
+            lines, taken = lines + 1, 0.0
+        taken += wide
+    return lines
 
 
 @cache

@@ -1,13 +1,13 @@
-"""The run beside a baseline: last finite values of both, and what a difference between two single runs can show."""
+"""The run beside a baseline: last values of both, and what a difference between two single runs can show."""
 
 from collections.abc import Mapping
 
-from kiseki.analysis.statistics import Summary
+from kiseki.analysis.statistics import Summary, difference
 from kiseki.report.document import Block, Facts, Notice, Paragraph, Table, Tone
 from kiseki.report.dossier import UNKNOWN, Dossier
 from kiseki.report.sections.given import value_text, visible
 from kiseki.report.sections.metrics import unit_in
-from kiseki.report.sections.numbers import decimal, integer
+from kiseki.report.sections.numbers import decimal, decimal_or, integer
 from kiseki.report.sections.standing import status_word
 from kiseki.report.sections.wording import Speaker
 
@@ -16,7 +16,7 @@ def comparison(dossier: Dossier, say: Speaker) -> tuple[Block, ...]:
     """The last values of both runs, metric by metric."""
     baseline = dossier.baseline
     if baseline is None:
-        return (Paragraph(say(ja="比較対象(ベースライン)は指定されていません。", en="No baseline was named.")),)
+        return (Paragraph(say(ja="比較対象（ベースライン）は指定されていません。", en="No baseline was named.")),)
     facts = Facts(
         (
             (
@@ -36,7 +36,7 @@ def comparison_limit(dossier: Dossier, say: Speaker) -> str:
     """What the comparison cannot show, or that there is none."""
     if dossier.baseline is None:
         return say(
-            ja="比較対象(ベースライン)の実行は指定されていないため、他の手法より優れているかどうかは判断できません。",
+            ja="比較対象（ベースライン）の実行は指定されていないため、他の手法より優れているかどうかは判断できません。",
             en="No baseline run was named, so whether the method is better than another cannot be told.",
         )
     return say(
@@ -52,15 +52,17 @@ def _table(dossier: Dossier, baseline: Dossier, say: Speaker) -> Table:
         head=(
             say(ja="指標", en="Metric"),
             say(ja="単位", en="Unit"),
-            say(ja="本実行(最終値)", en="This run (last)"),
-            say(ja="ベースライン(最終値)", en="Baseline (last)"),
-            say(ja="差(本実行 − ベースライン)", en="Difference (this run − baseline)"),
+            say(ja="本実行（最終値）", en="This run (last)"),
+            say(ja="ベースライン（最終値）", en="Baseline (last)"),
+            say(ja="差（本実行 − ベースライン）", en="Difference (this run − baseline)"),
         ),
         rows=tuple(
             (
                 visible(name),
                 unit_in(dossier, name, say),
-                *map(decimal, (ours[name], theirs[name], ours[name] - theirs[name])),
+                decimal(ours[name]),
+                decimal(theirs[name]),
+                decimal_or(difference(ours[name], theirs[name]), "—"),
             )
             for name in shared
         ),

@@ -41,7 +41,7 @@ def confidentiality(dossier: Dossier, say: Speaker) -> str:
     """Who may read the report; empty when that was not said."""
     said = say.listed(stated(dossier, "confidentiality"))
     return {
-        "partner": say(ja="取扱注意(提携先限り)", en="Confidential: for the partner only"),
+        "partner": say(ja="取扱注意（提携先限り）", en="Confidential: for the partner only"),
         "public": say(ja="公開", en="Public"),
     }.get(said, said)
 

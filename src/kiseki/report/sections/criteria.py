@@ -17,11 +17,11 @@ def criteria_section(dossier: Dossier, say: Speaker) -> Section:
         blocks += [Paragraph(_digest_note(say)), Code(f"sha256(criteria) = {criteria.sha256}")]
     elif not criteria.unreadable:
         text = say(
-            ja="学習開始前に設定された成功基準はありません(記載なし)。このため総合判定は行っていません。",
+            ja="学習開始前に設定された成功基準はありません（記載なし）。このため総合判定は行っていません。",
             en="No success criteria were set before training (not stated). There is therefore no overall verdict.",
         )
         blocks.append(Notice(Tone.NEUTRAL, text))
-    title = say(ja="評価基準(学習開始前に設定)", en="Success criteria (set before training)")
+    title = say(ja="評価基準（学習開始前に設定）", en="Success criteria (set before training)")
     return Section("criteria", title, tuple(blocks))
 
 
@@ -44,7 +44,7 @@ def _promises(dossier: Dossier, say: Speaker) -> Table:
             say(ja="指標", en="Metric"),
             say(ja="基準", en="Criterion"),
             say(ja="測定時点", en="Measured"),
-            say(ja="説明(作成者の記載)", en="Description (author's words)"),
+            say(ja="説明（作成者の記載）", en="Description (author's words)"),
         ),
         rows=tuple(rows),
         numeric=frozenset({0}),
@@ -70,7 +70,7 @@ def _when_set(dossier: Dossier, say: Speaker) -> Facts:
 
 def _rule(say: Speaker) -> str:
     return say(
-        ja="総合判定の規則: 学習が完了し全基準を達成した場合は「移行可」、未達が一つでもある場合は「移行見送り」、"
+        ja="総合判定の規則：学習が完了し全基準を達成した場合は「移行可」、未達が一つでもある場合は「移行見送り」、"
         "未達がなく、達成した基準があるものの、未測定の基準が残るか学習が完了していない場合は「条件付き移行可」、"
         "いずれの基準も測定されていない場合は「判定対象外」とします。",
         en="Rule of the overall verdict: Go when training completed and every criterion is met; No-Go when any is "
@@ -81,7 +81,7 @@ def _rule(say: Speaker) -> str:
 
 def _digest_note(say: Speaker) -> str:
     return say(
-        ja="成功基準のダイジェスト: 基準をJSON(キー昇順、空白なし、UTF-8)で表したもののSHA-256です。基準とともに、"
+        ja="成功基準のダイジェスト：基準をJSON（キー昇順、空白なし、UTF-8）で表したもののSHA-256です。基準とともに、"
         "設定した試行の開始行に書き込まれています。",
         en="Digest of the criteria: the SHA-256 of their JSON (keys sorted, no spaces, UTF-8). It stands with them in "
         "the line that opens the attempt.",

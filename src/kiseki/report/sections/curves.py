@@ -31,8 +31,8 @@ class _Panel:
 
 _PANELS = (
     _Panel("損失", "Loss", ("loss", "lm_loss", "eval_loss"), 20.0),
-    _Panel("PET損失(正則化項 × 重みλ)", "PET loss (penalty × weight λ)", ("pet_loss",), 100.0),
-    _Panel("SO8T損失(ゲートの直交性からのずれ)", "SO8T loss (deviation from orthogonality)", ("so8t_loss",), 100.0),
+    _Panel("PET損失（正則化項 × 重みλ）", "PET loss (penalty × weight λ)", ("pet_loss",), 100.0),
+    _Panel("SO8T損失（ゲートの直交性からのずれ）", "SO8T loss (deviation from orthogonality)", ("so8t_loss",), 100.0),
     _Panel("学習率", "Learning rate", ("learning_rate",)),
     _Panel("正解率", "Accuracy", ("accuracy", "eval_accuracy")),
     # perplexity is an exponential: on a logarithmic axis it has the shape of the loss, so little is enough
@@ -58,7 +58,7 @@ def known_curves(dossier: Dossier, say: Speaker) -> tuple[Block, ...]:
     missing = [name for name, series in found.items() if not series]
     if missing:
         names = say.listed(missing)
-        blocks.append(Paragraph(say(ja=f"記録のない指標: {names}。", en=f"Metrics that were not recorded: {names}.")))
+        blocks.append(Paragraph(say(ja=f"記録のない指標：{names}。", en=f"Metrics that were not recorded: {names}.")))
     return tuple(blocks)
 
 
@@ -98,7 +98,8 @@ def _groups(dossier: Dossier) -> dict[str, list[str]]:
 def _further(dossier: Dossier, group: str, names: list[str], marked: Marked, say: Speaker) -> Curves:
     columns = dossier.history.rows.columns
     word = readable(names[0], say)
-    title = f"{word} ({visible(group)})" if word else visible(group)
+    shown = visible(group)
+    title = say(ja=f"{word}（{shown}）", en=f"{word} ({shown})") if word else shown
     if len(names) > 1 and all(name in columns for name in names):
         count = integer(len(names))
         series = [band_series(group, [columns[name] for name in names])]

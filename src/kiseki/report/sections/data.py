@@ -1,12 +1,14 @@
 """On what the model was trained, and whether the rules of collecting it were kept, as far as that is stated."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from kiseki.report.document import Block, Facts, Notice, Section, Table, Tone
 from kiseki.report.dossier import UNKNOWN, Dossier
-from kiseki.report.sections.given import are_counts, stated, texts, value_text, visible
+from kiseki.report.sections.codes import divided
+from kiseki.report.sections.given import are_counts, value_text, visible
 from kiseki.report.sections.numbers import integer
+from kiseki.report.sections.policy import policy_blocks
 from kiseki.report.sections.statements import data_statement_blocks
 from kiseki.report.sections.wording import Speaker
 
@@ -18,7 +20,7 @@ def data_section(dossier: Dossier, say: Speaker) -> Section:
     """Splits, counts, digests, licences; then the collection policy as stated."""
     splits = data_splits(dossier)
     unknown = say(
-        ja="使用データの件数・トークン数・SHA-256は不明です(記録なし)。",
+        ja="使用データの件数・トークン数・SHA-256は不明です（記録なし）。",
         en="Counts, tokens and SHA-256 of the data are unknown (not recorded).",
     )
     used: Block = _table(splits, say) if splits else Notice(Tone.CAUTION, unknown)
@@ -33,7 +35,7 @@ def data_section(dossier: Dossier, say: Speaker) -> Section:
         (),
         (
             Section("splits", say(ja="使用データ", en="Data used"), (used,), parts),
-            Section("collection", policy, (*_policy(dossier, say), *data_statement_blocks(dossier, say))),
+            Section("collection", policy, (*policy_blocks(dossier, splits, say), *data_statement_blocks(dossier, say))),
         ),
     )
 
@@ -62,23 +64,6 @@ def count_of(split: Mapping[str, Any], *keys: str) -> int | None:
     """The first of the counts that is there."""
     counts = (split.get(key) for key in keys)
     return next((count for count in counts if are_counts(count)), None)
-
-
-def divided(counts: Any, say: Speaker) -> str:
-    """Counts by kind, such as records by language.
-
-    Example:
-        >>> from kiseki.report.sections.wording import speaker
-        >>> divided({"ja": 1250, "en": 3}, speaker("en")), divided({}, speaker("en")), divided(None, speaker("ja"))
-        ('ja: 1,250, en: 3', 'none', '不明')
-    """
-    if not isinstance(counts, Mapping):
-        return say.unknown
-    told = [
-        f"{visible(str(key))}: {integer(count) if isinstance(count, int) else value_text(count, say)}"
-        for key, count in counts.items()
-    ]
-    return say.listed(told) or say.none
 
 
 def _table(splits: Mapping[str, Mapping[str, Any]], say: Speaker) -> Table:
@@ -117,51 +102,5 @@ def _facts(split: Mapping[str, Any], say: Speaker) -> tuple[tuple[str, str], ...
         (say(ja="言語別件数", en="Records by language"), divided(split.get("languages"), say)),
         (say(ja="出所区分別件数", en="Records by tier of source"), divided(split.get("tiers"), say)),
         (say(ja="安全ラベル別件数", en="Records by safety label"), divided(split.get("labels"), say)),
-        (say(ja="除外件数(理由別)", en="Left out, by reason"), divided(split.get("dropped_by_reason"), say)),
+        (say(ja="除外件数（理由別）", en="Left out, by reason"), divided(split.get("dropped_by_reason"), say)),
     )
-
-
-def _policy(dossier: Dossier, say: Speaker) -> tuple[Block, ...]:
-    def said(*keys: str, poc: str = "", counted: str = "") -> str:
-        lines = (stated(dossier, poc) if poc else ()) or _in_data(dossier, keys) or _kinds(dossier, counted)
-        return say.listed(lines) or say.not_stated
-
-    rows = (
-        (say(ja="データの名称", en="Names of the data"), said("names", "name", "datasets")),
-        (say(ja="出所", en="Sources"), said("sources", "source", "provenance", counted="tiers")),
-        (
-            say(ja="ライセンス・権利", en="Licences and rights"),
-            said("licences", "licence", "licenses", "license", counted="licences"),
-        ),
-        (say(ja="収集方針", en="Collection policy"), said("collection_policy", "policy", poc="data_policy")),
-        (say(ja="利用規約の遵守", en="Terms of use"), said("terms", "terms_of_use")),
-        (say(ja="robots.txtの遵守", en="robots.txt"), said("robots", "robots_txt")),
-        (
-            say(ja="個人情報・機密情報の除外", en="Personal and confidential data"),
-            said("personal_data", "privacy", poc="personal_data"),
-        ),
-        (say(ja="収集台帳の集計", en="Ledger of the collection"), said("ledger", "ledger_summary", "collection")),
-        (say(ja="データ目録(マニフェスト)", en="Manifest"), said("manifest")),
-    )
-    note = say(
-        ja="本節は、設定と記録に記載された内容を転記したものです。「記載なし」は、遵守したことも、遵守していないことも"
-        "意味しません。",
-        en="This repeats what configuration and record state. “Not stated” means neither that a rule was kept nor that "
-        "it was broken.",
-    )
-    return (Facts(rows), Notice(Tone.NEUTRAL, note))
-
-
-def _in_data(dossier: Dossier, keys: Iterable[str]) -> tuple[str, ...]:
-    settings = dossier.training_config if isinstance(dossier.training_config, Mapping) else {}
-    for source in (settings.get("data"), dossier.data):
-        for key in keys:
-            if isinstance(source, Mapping) and (said := texts(source.get(key))):
-                return said
-    return ()
-
-
-def _kinds(dossier: Dossier, counted: str) -> tuple[str, ...]:
-    """What the records themselves say: the licences or tiers that were counted in them."""
-    counts = [split.get(counted) for split in data_splits(dossier).values()]
-    return tuple(dict.fromkeys(visible(str(kind)) for one in counts if isinstance(one, Mapping) for kind in one))

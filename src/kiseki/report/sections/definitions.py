@@ -7,6 +7,20 @@ from kiseki.report.sections.metrics import definition_in, known_meaning, unit_in
 from kiseki.report.sections.wording import Speaker
 from kiseki.vocabulary import LAST, TOKEN_WEIGHTED
 
+REDUCTIONS = {
+    TOKEN_WEIGHTED: "集計区間のトークン加重平均",
+    LAST: "該当ステップの値",
+    "mean over the window": "集計区間の平均",
+    "sum over the window": "集計区間の合計",
+    "maximum over the window": "集計区間の最大",
+    "maximum over the window and the ranks": "集計区間・全ランクの最大",
+    "sum over the evaluation set": "評価データ全体の合計",
+    "exp of the token-weighted mean lm_loss": "lm_lossのトークン加重平均の指数",
+    "token-weighted mean over the evaluation set": "評価データ全体のトークン加重平均",
+    "exp of eval_loss": "eval_lossの指数",
+}
+"""How one number came from many, as the vocabulary says it, and the same in Japanese."""
+
 
 def definitions_appendix(dossier: Dossier, say: Speaker) -> Section:
     """Unit, reduction and definition by metric."""
@@ -39,19 +53,7 @@ def reduction(dossier: Dossier, name: str, say: Speaker) -> str:
     known = known_meaning(dossier, name)
     if known is None:
         return say.unknown
-    english = known.reduction
-    japanese = {
-        TOKEN_WEIGHTED: "集計区間のトークン加重平均",
-        LAST: "該当ステップの値",
-        "mean over the window": "集計区間の平均",
-        "maximum over the window": "集計区間の最大",
-        "maximum over the window and the ranks": "集計区間・全ランクの最大",
-        "sum over the evaluation set": "評価データ全体の合計",
-        "exp of the token-weighted mean lm_loss": "lm_lossのトークン加重平均の指数",
-        "token-weighted mean over the evaluation set": "評価データ全体のトークン加重平均",
-        "exp of eval_loss": "eval_lossの指数",
-    }
-    return say(ja=japanese.get(english, english), en=english)
+    return say(ja=REDUCTIONS[known.reduction], en=known.reduction)
 
 
 def _promised(dossier: Dossier) -> list[str]:

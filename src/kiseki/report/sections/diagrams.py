@@ -52,16 +52,13 @@ def series_of(column: Column, *, name: str | None = None, markers: bool = False)
         >>> series.steps, series.values, series.non_finite_steps
         ((1, 2, 3), (2.0, None, 1.0), (2,))
     """
-    step, value = np.asarray(column.step), np.asarray(column.value)
-    broken = np.flatnonzero(~np.isfinite(value))
-    chosen = min_max(step, value, _BUCKETS_WITH_GAPS if len(broken) else _BUCKETS)
-    chosen = np.union1d(chosen, _one_in_each_gap(broken, chosen))
+    drawn = _drawn_of(np.asarray(column.step), np.asarray(column.value))
     return Series(
         name=visible(column.name if name is None else name),
-        steps=tuple(step[chosen].tolist()),
-        values=tuple(number if np.isfinite(number) else None for number in value[chosen].tolist()),
+        steps=drawn.steps,
+        values=drawn.values,
         recorded=len(column),
-        non_finite_steps=tuple(step[broken[:_NON_FINITE_LISTED]].tolist()),
+        non_finite_steps=drawn.non_finite_steps,
         markers=markers or len(column) == 1,
     )
 
@@ -71,19 +68,25 @@ def band_series(name: str, columns: Sequence[Column], *, markers: bool = False) 
 
     Args:
         name: what the legend says.
-        columns: at least one; only steps at which each has a finite value are drawn.
+        columns: at least one; only steps at which each has a finite value are drawn, and steps at which one has a
+            value that is not finite are gaps.
         markers: its points are few and apart.
     """
     together = band(columns)
-    mean = np.asarray(together.mean, dtype=np.float64)
-    chosen = min_max(np.asarray(together.steps, dtype=np.int64), mean, _BUCKETS).tolist()
+    lost = np.unique(np.concatenate([_lost_steps(column) for column in columns]))
+    step = np.union1d(np.asarray(together.steps, dtype=np.int64), lost)
+    low, mean, high = np.full((3, len(step)), np.nan)
+    places = np.searchsorted(step, np.asarray(together.steps, dtype=np.int64))
+    low[places], mean[places], high[places] = together.low, together.mean, together.high
+    drawn = _drawn_of(step, mean)
     return Series(
         name=visible(name),
-        steps=tuple(together.steps[place] for place in chosen),
-        values=tuple(together.mean[place] for place in chosen),
-        recorded=len(together.steps),
-        band=tuple((together.low[place], together.high[place]) for place in chosen),
-        markers=markers or len(together.steps) == 1,
+        steps=drawn.steps,
+        values=drawn.values,
+        recorded=len(step),
+        band=tuple(zip(low[drawn.places].tolist(), high[drawn.places].tolist(), strict=True)),
+        non_finite_steps=drawn.non_finite_steps,
+        markers=markers or len(step) == 1,
     )
 
 
@@ -120,6 +123,32 @@ def diagram(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """The points of a curve that are drawn, and where they stand among those that were recorded."""
+
+    places: NDArray[np.int64]
+    steps: tuple[int, ...]
+    values: tuple[float | None, ...]
+    non_finite_steps: tuple[int, ...]
+
+
+def _drawn_of(step: NDArray[np.int64], value: NDArray[np.float64]) -> _Drawn:
+    broken = np.flatnonzero(~np.isfinite(value))
+    chosen = min_max(step, value, _BUCKETS_WITH_GAPS if len(broken) else _BUCKETS)
+    chosen = np.union1d(chosen, _one_in_each_gap(broken, chosen))
+    return _Drawn(
+        places=chosen,
+        steps=tuple(step[chosen].tolist()),
+        values=tuple(number if np.isfinite(number) else None for number in value[chosen].tolist()),
+        non_finite_steps=tuple(step[broken[:_NON_FINITE_LISTED]].tolist()),
+    )
+
+
+def _lost_steps(column: Column) -> NDArray[np.int64]:
+    return np.asarray(column.step, dtype=np.int64)[~np.isfinite(column.value)]
+
+
 def _one_in_each_gap(broken: NDArray[np.int64], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
     """The first value that is not finite between two neighbouring points that are drawn."""
     return broken[np.unique(np.searchsorted(chosen, broken), return_index=True)[1]]
@@ -132,7 +161,7 @@ def _spread(series: Sequence[Series]) -> float:
 
 def _note(series: Sequence[Series], marked: Marked, say: Speaker) -> str:
     drawn = say.listed([f"{one.name} {integer(_drawn(one))}/{integer(one.recorded)}" for one in series])
-    sentences = [say(ja=f"描画点数/記録点数: {drawn}。", en=f"Points drawn of points recorded: {drawn}.")]
+    sentences = [say(ja=f"描画点数/記録点数：{drawn}。", en=f"Points drawn of points recorded: {drawn}.")]
     if any(_thinned(one) for one in series):
         sentences.append(say(ja="極値を残して間引いています。", en="Thinned for drawing; extremes are kept."))
     if any(one.non_finite_steps for one in series):
@@ -149,7 +178,7 @@ def _non_finite(series: Sequence[Series], say: Speaker) -> str:
     capped = any(len(one.non_finite_steps) == _NON_FINITE_LISTED for one in series)
     told = say(ja=f"{integer(count)}件以上", en=f"at least {integer(count)}") if capped else integer(count)
     return say(
-        ja=f"非有限値(NaN・±∞): {told}{'' if capped else '件'}(線は途切れます)。",
+        ja=f"非有限値（NaN・±∞）：{told}{'' if capped else '件'}（線は途切れます）。",
         en=f"Not finite (NaN, ±∞): {told} (the line breaks there).",
     )
 
@@ -166,11 +195,11 @@ def _thinned(series: Series) -> bool:
 def _told(series: Series, say: Speaker) -> str:
     finite = [(step, value) for step, value in zip(series.steps, series.values, strict=True) if value is not None]
     if not finite:
-        return say(ja=f"{series.name}: 有限値の記録なし。", en=f"{series.name}: no finite value was recorded.")
+        return say(ja=f"{series.name}：有限値の記録なし。", en=f"{series.name}: no finite value was recorded.")
     (first_step, first), (last_step, last) = finite[0], finite[-1]
     low, high = decimal(min(value for _, value in finite)), decimal(max(value for _, value in finite))
     return say(
-        ja=f"{series.name}: ステップ{integer(first_step)}で{decimal(first)}、ステップ{integer(last_step)}で"
+        ja=f"{series.name}：ステップ{integer(first_step)}で{decimal(first)}、ステップ{integer(last_step)}で"
         f"{decimal(last)}、最小{low}、最大{high}。",
         en=f"{series.name}: {decimal(first)} at step {integer(first_step)}, {decimal(last)} "
         f"at step {integer(last_step)}, minimum {low}, maximum {high}.",

@@ -5,14 +5,14 @@ from typing import Any
 
 from kiseki.report.document import Block, Code, Facts, Notice, Paragraph, Section, Table, Tone
 from kiseki.report.dossier import UNKNOWN, Dossier
-from kiseki.report.sections.given import lookup, setting, value_text, visible
+from kiseki.report.sections.given import as_mapping, lookup, setting, value_text, visible
 from kiseki.report.sections.numbers import size
 from kiseki.report.sections.wording import Speaker
 
 
 def environment_section(dossier: Dossier, say: Speaker) -> Section:
     """The environment, as it was found when the latest attempt opened."""
-    environment = dossier.environment if isinstance(dossier.environment, Mapping) else {}
+    environment = as_mapping(dossier.environment)
     title = say(ja="検証環境", en="Environment")
     blocks: list[Block] = []
     if not environment:
@@ -45,11 +45,12 @@ def environment_section(dossier: Dossier, say: Speaker) -> Section:
     )
 
 
-def gpu_text(environment: Mapping[str, Any], say: Speaker) -> str:
-    """Model of the accelerators and how many; unknown where nobody could be asked."""
-    gpus = environment.get("gpus", UNKNOWN)
+def gpu_text(dossier: Dossier, say: Speaker) -> str:
+    """Model of the accelerators and how many; unknown where nobody could be asked and training may have used one."""
+    gpus = as_mapping(dossier.environment).get("gpus", UNKNOWN)
     if not isinstance(gpus, list):
-        return say.unknown
+        on_cpu = say(ja="なし（CPUで学習）", en="none (trained on the CPU)")
+        return on_cpu if lookup(dossier, "device") == "cpu" else say.unknown
     counts: dict[tuple[str, Any], int] = {}
     for gpu in gpus:
         key = (str(gpu.get("name", UNKNOWN)), gpu.get("memory_bytes"))
@@ -67,12 +68,13 @@ def cpu_text(environment: Mapping[str, Any], say: Speaker) -> str:
     if not isinstance(cpu, Mapping):
         return say.unknown
     model, usable, count = (value_text(cpu.get(key, UNKNOWN), say) for key in ("model", "usable", "count"))
-    return say(ja=f"{model}(論理コア{count}、使用可能{usable})", en=f"{model} ({count} logical cores, {usable} usable)")
+    return say(
+        ja=f"{model}（論理コア{count}、使用可能{usable}）", en=f"{model} ({count} logical cores, {usable} usable)"
+    )
 
 
 def _code(environment: Mapping[str, Any], say: Speaker) -> tuple[Block, ...]:
-    git = environment.get("git")
-    git = git if isinstance(git, Mapping) else {}
+    git = as_mapping(environment.get("git"))
     dirty = git.get("dirty", UNKNOWN)
     rows = (
         (say(ja="Gitコミット", en="Git commit"), value_text(git.get("commit", UNKNOWN), say)),
@@ -93,7 +95,7 @@ def _code(environment: Mapping[str, Any], say: Speaker) -> tuple[Block, ...]:
         blocks.append(Notice(Tone.CAUTION, text))
     if isinstance(command, list) and command:
         note = say(
-            ja="起動コマンド(秘密情報・個人名・パスは除去済み):",
+            ja="起動コマンド（秘密情報・個人名・パスは除去済み）：",
             en="Command (secrets, personal names and paths removed):",
         )
         blocks += [Paragraph(note), Code(" ".join(visible(str(word)) for word in command))]
@@ -109,10 +111,10 @@ def _digest(value: Any, say: Speaker) -> str:
 def _hardware(dossier: Dossier, environment: Mapping[str, Any], say: Speaker) -> tuple[tuple[str, str], ...]:
     memory = environment.get("memory_bytes")
     return (
-        (say(ja="GPU", en="GPU"), gpu_text(environment, say)),
-        (say(ja="GPUドライバー", en="GPU driver"), value_text(environment.get("gpu_driver", UNKNOWN), say)),
+        (say(ja="GPU", en="GPU"), gpu_text(dossier, say)),
+        (say(ja="GPUドライバー", en="GPU driver"), _driver(dossier, environment, say)),
         (
-            say(ja="学習に用いた装置の種類", en="Device trained on"),
+            say(ja="学習に用いたデバイスの種類", en="Device trained on"),
             value_text(lookup(dossier, "device") or UNKNOWN, say),
         ),
         (say(ja="CPU", en="CPU"), cpu_text(environment, say)),
@@ -120,17 +122,25 @@ def _hardware(dossier: Dossier, environment: Mapping[str, Any], say: Speaker) ->
     )
 
 
+def _driver(dossier: Dossier, environment: Mapping[str, Any], say: Speaker) -> str:
+    driver = environment.get("gpu_driver", UNKNOWN)
+    return say.none if driver == UNKNOWN and lookup(dossier, "device") == "cpu" else value_text(driver, say)
+
+
 def _software(environment: Mapping[str, Any], say: Speaker) -> tuple[Block, ...]:
-    python, system = (_mapping(environment.get(key)) for key in ("python", "system"))
+    python, system = (as_mapping(environment.get(key)) for key in ("python", "system"))
     rows = (
         (say(ja="OS", en="Operating system"), _words(system, ("distribution", "name", "release", "machine"), say)),
         ("Python", _words(python, ("implementation", "version"), say)),
         ("CUDA", value_text(environment.get("cuda", UNKNOWN), say)),
         (say(ja="コンテナ", en="Container"), _container(environment.get("container", UNKNOWN), say)),
         (say(ja="ロケール", en="Locale"), value_text(environment.get("language", UNKNOWN), say)),
-        (say(ja="時間帯", en="Time zone"), _words(_mapping(environment.get("time_zone")), ("name", "utc_offset"), say)),
+        (
+            say(ja="タイムゾーン", en="Time zone"),
+            _words(as_mapping(environment.get("time_zone")), ("name", "utc_offset"), say),
+        ),
     )
-    packages = _mapping(environment.get("packages"))
+    packages = as_mapping(environment.get("packages"))
     if not packages:
         return (Facts((*rows, (say(ja="主要パッケージ", en="Packages"), say.unknown))),)
     table = Table(
@@ -142,7 +152,7 @@ def _software(environment: Mapping[str, Any], say: Speaker) -> tuple[Block, ...]
 
 
 def _seeds(dossier: Dossier, environment: Mapping[str, Any], say: Speaker) -> tuple[tuple[str, str], ...]:
-    variables = _mapping(environment.get("variables"))
+    variables = as_mapping(environment.get("variables"))
     rows = [
         (say(ja="乱数シード", en="Seed"), setting(dossier, say, "training.seed", "arguments.seed", "seed")),
         (
@@ -159,10 +169,6 @@ def _seeds(dossier: Dossier, environment: Mapping[str, Any], say: Speaker) -> tu
     rows += [(name, value_text(variables[name], say) if name in variables else absent) for name in named]
     rows += [(visible(str(name)), value_text(value, say)) for name, value in variables.items() if name not in named]
     return tuple(rows)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _words(facts: Mapping[str, Any], keys: tuple[str, ...], say: Speaker) -> str:

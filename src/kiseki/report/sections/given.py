@@ -1,6 +1,7 @@
 """What others wrote: the author's texts, settings of any shape, names of metrics. Data, shown as data."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -101,6 +102,14 @@ def setting(dossier: Dossier, say: Speaker, *paths: str) -> str:
     return say.unknown if value is None else value_text(value, say)
 
 
+def processes(dossier: Dossier) -> int | None:
+    """How many processes trained: as the Trainer says, else as the launcher told each of them; None when nobody did."""
+    said = lookup(dossier, "ranks", "world_size", "arguments.world_size")
+    if said is None:
+        said = as_mapping(as_mapping(dossier.environment).get("variables")).get("WORLD_SIZE")
+    return int(said) if re.fullmatch("[0-9]{1,9}", str(said)) else None
+
+
 def are_counts(*values: Any) -> bool:
     """Whether all are whole numbers; true and false are none.
 
@@ -109,6 +118,16 @@ def are_counts(*values: Any) -> bool:
         (True, False, False)
     """
     return all(isinstance(value, int) and not isinstance(value, bool) for value in values)
+
+
+def as_mapping(value: Any) -> Mapping[str, Any]:
+    """The value where it is an object, else an empty one: what others hand over may be of any shape."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def mappings_in(value: Any) -> list[Mapping[str, Any]]:
+    """The objects in a list; none where it is no list."""
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
 
 
 def _at(source: Any, path: str) -> Any:

@@ -44,8 +44,12 @@ def criteria_notices(dossier: Dossier, say: Speaker) -> tuple[Notice, ...]:
     criteria = dossier.criteria
     notices = []
     if criteria.unreadable:
-        text = say(ja="記録された成功基準を読み取れませんでした", en="The recorded success criteria could not be read")
-        notices.append(Notice(Tone.BAD, f"{text}: {visible(criteria.unreadable)}"))
+        why = visible(criteria.unreadable)
+        text = say(
+            ja=f"記録された成功基準を読み取れませんでした：{why}",
+            en=f"The recorded success criteria could not be read: {why}",
+        )
+        notices.append(Notice(Tone.BAD, text))
     if criteria.verdicts and not criteria.before_training:
         text = say(
             ja="成功基準は、学習の記録が始まった後に設定されています。事前に設定した基準とはいえません。",
@@ -61,7 +65,7 @@ def criteria_notices(dossier: Dossier, say: Speaker) -> tuple[Notice, ...]:
     if criteria.changed_in_attempts:
         which = say.listed([str(number) for number in criteria.changed_in_attempts])
         text = say(
-            ja=f"後の試行({which})では異なる基準が示されています。判定には最初に設定された基準だけを用いました。",
+            ja=f"後の試行（{which}）では異なる基準が示されています。判定には最初に設定された基準だけを用いました。",
             en=f"Later attempts ({which}) stated other criteria. Only those set first were judged by.",
         )
         notices.append(Notice(Tone.CAUTION, text))
@@ -117,7 +121,7 @@ def _reason(dossier: Dossier, say: Speaker) -> str:
     unmeasured = [visible(verdict.criterion.metric) for verdict in verdicts if verdict.answer == "not_measured"]
     if unmeasured:
         names = say.listed(unmeasured)
-        sentences.append(say(ja=f"未測定の指標: {names}。", en=f"Not measured: {names}."))
+        sentences.append(say(ja=f"未測定の指標：{names}。", en=f"Not measured: {names}."))
     if dossier.status != "completed":
         sentences.append(say(ja="学習は完了していません。", en="Training did not complete."))
     return say.joined(sentences)
@@ -129,7 +133,7 @@ def _preliminary(dossier: Dossier, say: Speaker) -> str:
     )
     if not dossier.criteria.verdicts:
         return running
-    return say.joined([running, say(ja="現時点の内訳:", en="As it stands:"), _counts(dossier, say)])
+    return say.joined([running, say(ja="現時点の内訳：", en="As it stands:"), _counts(dossier, say)])
 
 
 def _counts(dossier: Dossier, say: Speaker) -> str:
@@ -148,6 +152,6 @@ def _missed(verdict: Verdict, say: Speaker) -> str:
     value, threshold = measured(verdict, say)
     name = visible(criterion.metric)
     return say(
-        ja=f"未達: {name}(基準 {criterion.operator} {threshold}、実測 {value})。",
+        ja=f"未達：{name}（基準 {criterion.operator} {threshold}、実測 {value}）。",
         en=f"Missed: {name} (criterion {criterion.operator} {threshold}, measured {value}).",
     )

@@ -11,6 +11,7 @@ from kiseki.report.sections.numbers import integer
 from kiseki.report.sections.standing import import_facts, import_sentence, standing_sentence
 from kiseki.report.sections.troubles import problems
 from kiseki.report.sections.wording import Speaker
+from kiseki.telling import counted
 
 
 def limits_section(dossier: Dossier, say: Speaker) -> Section:
@@ -23,12 +24,12 @@ def limits_section(dossier: Dossier, say: Speaker) -> Section:
         (),
         (
             Section(
-                "considerations", say(ja="考察(作成者の記載)", en="Considerations (author's words)"), considerations
+                "considerations", say(ja="考察（作成者の記載）", en="Considerations (author's words)"), considerations
             ),
             Section(
                 "implied_limits", say(ja="記録から明らかな限界", en="Limits that follow from the record"), (implied,)
             ),
-            Section("risks", say(ja="リスク(作成者の記載)", en="Risks (author's words)"), risks),
+            Section("risks", say(ja="リスク（作成者の記載）", en="Risks (author's words)"), risks),
         ),
     )
 
@@ -38,14 +39,14 @@ def _implied(dossier: Dossier, say: Speaker) -> Iterator[str]:
     yield standing_sentence(dossier, say)
     yield import_sentence(dossier, say)
     yield say(
-        ja="学習は1回のみ(n=1)です。乱数シードによるばらつきは測定しておらず、結果に信頼区間はありません。",
+        ja="学習は1回のみ（n=1）です。乱数シードによるばらつきは測定しておらず、結果に信頼区間はありません。",
         en="There was 1 run (n=1). How results vary from seed to seed was not measured, so no interval exists.",
     )
     yield evaluation_limit(dossier, say)
     yield comparison_limit(dossier, say)
     yield from _of_metrics(dossier, say)
     found = say.listed([problem for kind in problems(dossier, say) for problem in kind])
-    yield say(ja=f"記録に次の問題があります: {found}。", en=f"The record has these problems: {found}.") if found else ""
+    yield say(ja=f"記録に次の問題があります：{found}。", en=f"The record has these problems: {found}.") if found else ""
 
 
 def _of_metrics(dossier: Dossier, say: Speaker) -> Iterator[str]:
@@ -74,7 +75,7 @@ def evaluation_limit(dossier: Dossier, say: Speaker) -> str:
     """On how much data the evaluations rest."""
     if not len(dossier.history.evaluations):
         return say(
-            ja="評価記録は0件です。学習に用いていないデータでの性能(汎化性能)は示されていません。",
+            ja="評価記録は0件です。学習に用いていないデータでの性能（汎化性能）は示されていません。",
             en="There are 0 evaluations: nothing shows how the model does on data it was not trained on.",
         )
     split = data_splits(dossier).get("eval", {})
@@ -84,10 +85,10 @@ def evaluation_limit(dossier: Dossier, say: Speaker) -> str:
             ja="評価データの件数は不明なため、評価値の確からしさは判断できません。",
             en="How large the evaluation set is is unknown, so how sure the evaluations are cannot be told.",
         )
-    counted, of_tokens = integer(records), say.unknown if tokens is None else integer(tokens)
+    of_tokens = say.unknown if tokens is None else integer(tokens)
     return say(
-        ja=f"評価データは{counted}件(損失計算の対象トークン数: {of_tokens})です。評価値はこのデータに対するもので、"
-        "他のデータでの性能を示すものではありません。",
-        en=f"The evaluation set has {counted} records (tokens in the loss: {of_tokens}). Evaluations hold for these "
-        "data and do not show how the model does on others.",
+        ja=f"評価データは{integer(records)}件（損失計算の対象トークン数：{of_tokens}）です。"
+        "評価値はこのデータに対するもので、他のデータでの性能を示すものではありません。",
+        en=f"The evaluation set has {counted(records, 'record', ',')} (tokens in the loss: {of_tokens}). Evaluations "
+        "hold for these data and do not show how the model does on others.",
     )

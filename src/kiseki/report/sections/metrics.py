@@ -37,7 +37,7 @@ _READABLE = {
     "epoch": ("エポック", "epoch"),
     "tokens_seen": ("処理済みトークン数", "tokens seen"),
     "tokens_per_second": ("毎秒トークン数", "tokens per second"),
-    "peak_memory_bytes": ("最大メモリ使用量", "peak memory"),
+    "peak_memory_bytes": ("最大メモリー使用量", "peak memory"),
 }
 
 _SAME_EVERYWHERE = ("epoch", "learning_rate")
@@ -47,6 +47,7 @@ _UNITS = {
     "token/s": ("トークン/秒", "tokens/s"),
     "byte": ("バイト", "bytes"),
     "epoch": ("エポック", "epochs"),
+    "step": ("ステップ", "steps"),
 }
 
 
@@ -67,7 +68,7 @@ def definition(name: str, say: Speaker) -> str:
     if known is not None:
         return say(ja=known.ja, en=known.en)
     return say(
-        ja="学習プログラムが付けた名称のまま記載(用語集に定義なし)。",
+        ja="学習プログラムが付けた名称のまま記載（用語集に定義なし）。",
         en="As named by the trainer; not in the vocabulary.",
     )
 
@@ -86,11 +87,17 @@ def unit_in(dossier: Dossier, name: str, say: Speaker) -> str:
     return _unit(known_meaning(dossier, name), say)
 
 
+def brief_unit_in(dossier: Dossier, name: str, say: Speaker) -> str:
+    """The same for a column of units in a table that is wide already."""
+    known = known_meaning(dossier, name)
+    return say(ja="無次元", en="none") if known is not None and known.unit == "1" else _unit(known, say)
+
+
 def definition_in(dossier: Dossier, name: str, say: Speaker) -> str:
     """What the metric means in this record."""
     if known_meaning(dossier, name) is None and import_facts(dossier):
         return say(
-            ja="取り込み元が付けた名称のまま記載(定義と集計方法は不明)。",
+            ja="取り込み元が付けた名称のまま記載（定義と集計方法は不明）。",
             en="As named by the source; how it was defined and reduced is unknown.",
         )
     return definition(name, say)

@@ -15,7 +15,9 @@ Rows = tuple[tuple[str, str], ...]
 def model_facts(dossier: Dossier, say: Speaker) -> Rows:
     """The model as a whole."""
     total, trainable = lookup(dossier, "total_parameters"), lookup(dossier, "trainable_parameters")
-    share = f" ({percent(trainable, total)})" if are_counts(total, trainable) and total else ""
+    share = ""
+    if are_counts(total, trainable) and total:
+        share = say(ja=f"（{percent(trainable, total)}）", en=f" ({percent(trainable, total)})")
     return (
         (
             say(ja="ベースモデル", en="Base model"),
@@ -29,9 +31,9 @@ def model_facts(dossier: Dossier, say: Speaker) -> Rows:
         (say(ja="モデル種別", en="Model type"), setting(dossier, say, "model_type", "model.model_type")),
         (say(ja="層数", en="Layers"), setting(dossier, say, "n_layers", "num_hidden_layers")),
         (say(ja="隠れ次元", en="Hidden size"), setting(dossier, say, "hidden_size")),
-        (say(ja="総パラメータ数", en="Parameters"), setting(dossier, say, "total_parameters")),
+        (say(ja="総パラメーター数", en="Parameters"), setting(dossier, say, "total_parameters")),
         (
-            say(ja="学習対象パラメータ数", en="Trainable parameters"),
+            say(ja="学習対象パラメーター数", en="Trainable parameters"),
             setting(dossier, say, "trainable_parameters") + share,
         ),
         (say(ja="量子化", en="Quantisation"), _quantisation(dossier, say)),
@@ -65,15 +67,15 @@ def adapter_facts(dossier: Dossier, say: Speaker) -> Rows:
         (say(ja="LoRA α", en="LoRA α"), setting(dossier, say, "lora_alpha", "qlora.lora_alpha", "lora.alpha")),
         (say(ja="LoRAドロップアウト", en="LoRA dropout"), setting(dossier, say, "qlora.lora_dropout", "lora_dropout")),
         (say(ja="LoRA対象モジュール", en="LoRA modules"), target),
-        (say(ja="LoRAパラメータ数", en="LoRA parameters"), setting(dossier, say, "lora_parameters")),
+        (say(ja="LoRAパラメーター数", en="LoRA parameters"), setting(dossier, say, "lora_parameters")),
         (say(ja="SO(8)ゲート", en="SO(8) gates"), setting(dossier, say, "so8t.enabled")),
         (
             say(ja="SO(8)ゲートの層", en="Layers with SO(8) gates"),
             say.unknown if gates is None else value_text(gates, say),
         ),
-        (say(ja="SO(8)ゲートのパラメータ数", en="SO(8) gate parameters"), setting(dossier, say, "gate_parameters")),
+        (say(ja="SO(8)ゲートのパラメーター数", en="SO(8) gate parameters"), setting(dossier, say, "gate_parameters")),
         (
-            say(ja="SO(8)ゲートのパラメータ表現", en="SO(8) gate parameterisation"),
+            say(ja="SO(8)ゲートのパラメーター表現", en="SO(8) gate parameterisation"),
             setting(dossier, say, "gate_parameterization", "so8t.parameterization"),
         ),
         (say(ja="SO(8)ゲートの初期化", en="SO(8) gate initialisation"), setting(dossier, say, "so8t.init")),

@@ -28,7 +28,7 @@ def _open(dossier: Dossier, say: Speaker) -> Block:
     verdicts = dossier.criteria.verdicts
     if not verdicts:
         return Paragraph(
-            say(ja="成功基準が設定されていません(記載なし)。", en="No success criteria were set (not stated).")
+            say(ja="成功基準が設定されていません（記載なし）。", en="No success criteria were set (not stated).")
         )
     items = [
         f"{visible(one.criterion.metric)} {one.criterion.operator} {decimal(one.criterion.threshold)}: "

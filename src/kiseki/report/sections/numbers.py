@@ -7,6 +7,7 @@ import math
 from datetime import datetime, timedelta, timezone
 
 from kiseki.report.sections.wording import Speaker
+from kiseki.telling import counted
 
 _JST = timezone(timedelta(hours=9))
 _SIGNIFICANT = 5
@@ -82,12 +83,12 @@ def size(count: int, say: Speaker) -> str:
         >>> size(534106112, speaker("en")), size(512, speaker("en"))
         ('509.4 MiB (534,106,112 bytes)', '512 bytes')
     """
-    exact = say(ja=f"{integer(count)}バイト", en=f"{integer(count)} bytes")
+    exact = say(ja=f"{integer(count)}バイト", en=counted(count, "byte", ","))
     if count < 1024:
         return exact
     power = min((count.bit_length() - 1) // 10, len(_BINARY))
     readable = f"{count / 1024**power:.4g} {_BINARY[power - 1]}"
-    return say(ja=f"{readable}({exact})", en=f"{readable} ({exact})")
+    return say(ja=f"{readable}（{exact}）", en=f"{readable} ({exact})")
 
 
 def duration(seconds: float, say: Speaker) -> str:

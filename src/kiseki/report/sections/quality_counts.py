@@ -46,15 +46,15 @@ def _rows_of_extent(dossier: Dossier, say: Speaker) -> tuple[Row, ...]:
         (
             say(ja="最終ステップ", en="Last step"),
             integer(dossier.total_steps),
-            say(ja=f"計画ステップ数: {planned}", en=f"planned steps: {planned}"),
+            say(ja=f"計画ステップ数：{planned}", en=f"planned steps: {planned}"),
         ),
         (
-            say(ja="記録間隔(ステップ)", en="Interval (steps)"),
+            say(ja="記録間隔（ステップ）", en="Interval (steps)"),
             say.unknown if quality.interval_steps is None else integer(quality.interval_steps),
             say(ja="最も多い行間隔", en="the most common distance of rows"),
         ),
         (
-            say(ja="集計区間(ステップ)", en="Window (steps)"),
+            say(ja="集計区間（ステップ）", en="Window (steps)"),
             window,
             say(ja="各行が集計した最適化ステップ数", en="optimizer steps that each row covers"),
         ),
@@ -69,13 +69,13 @@ def _rows_of_order(dossier: Dossier, say: Speaker) -> tuple[Row, ...]:
         (
             say(ja="欠損行", en="Missing rows"),
             integer(quality.missing_rows),
-            say(ja=f"欠損区間: {gaps}か所", en=f"gaps: {gaps}"),
+            say(ja=f"欠損区間：{gaps}か所", en=f"gaps: {gaps}"),
         ),
         (
             say(ja="重複ステップ", en="Repeated steps"),
             integer(quality.repeated),
             say(
-                ja="同じ試行が同じステップを再記録(後の行が有効)",
+                ja="同じ試行が同じステップを再記録（後の行が有効）",
                 en="recorded again by the same attempt; the later counts",
             ),
         ),
@@ -88,14 +88,14 @@ def _rows_of_order(dossier: Dossier, say: Speaker) -> tuple[Row, ...]:
             say(ja="置き換えられた行", en="Superseded rows"),
             integer(quality.superseded),
             say(
-                ja="再開後の試行が取り直した行(元の行も保存)",
+                ja="再開後の試行が取り直した行（元の行も保存）",
                 en="made again by a resumed attempt; the originals are kept",
             ),
         ),
         (
             say(ja="置き換えられた評価", en="Superseded evaluations"),
             integer(quality.superseded_evaluations),
-            say(ja="再開後の試行が取り直した評価(元の評価も保存)", en="likewise"),
+            say(ja="再開後の試行が取り直した評価（元の評価も保存）", en="likewise"),
         ),
         (
             say(ja="非有限値", en="Non-finite values"),
@@ -115,7 +115,7 @@ def _rows_of_loss(dossier: Dossier, say: Speaker) -> tuple[Row, ...]:
     quality, history = dossier.quality, dossier.history
     exact = say(ja="終了時の計数", en="counted at the end")
     if not quality.recorder_errors_exact:
-        exact = say(ja="記録からの集計(終了時の計数なし)", en="from what was noted; there is no count of the end")
+        exact = say(ja="記録からの集計（終了時の計数なし）", en="from what was noted; there is no count of the end")
     return (
         (
             say(ja="書き込めなかった行", en="Dropped rows"),
@@ -137,12 +137,12 @@ def _rows_of_loss(dossier: Dossier, say: Speaker) -> tuple[Row, ...]:
             say(ja="警告", en="Warnings"),
             integer(len(history.notes_of("warning"))),
             say(
-                ja="学習プログラムの警告(「個別の事象」に転記)",
+                ja="学習プログラムの警告（「個別の事象」に転記）",
                 en="given by the trainer; quoted under “What was noted”",
             ),
         ),
         (
-            say(ja="末尾の書きかけ(バイト)", en="Torn tail (bytes)"),
+            say(ja="末尾の書きかけ（バイト）", en="Torn tail (bytes)"),
             integer(quality.torn_tail_bytes),
             say(ja="強制終了などで途中までしか書かれなかった最終行", en="a last line cut short, as by a kill"),
         ),

@@ -17,7 +17,7 @@ from kiseki.report.sections.wording import Speaker
 def quality_section(dossier: Dossier, say: Speaker) -> Section:
     """Counts of everything that can be wrong with a record, and every trouble that was noted."""
     title = say(
-        ja="記録の信頼性(欠損・重複・再開・異常値)",
+        ja="記録の信頼性（欠損・重複・再開・異常値）",
         en="Reliability of the record (gaps, duplicates, restarts, anomalies)",
     )
     return Section(
@@ -26,7 +26,7 @@ def quality_section(dossier: Dossier, say: Speaker) -> Section:
         (quality_notice(dossier, say), quality_counts(dossier, say)),
         (
             *_import(dossier, say),
-            Section("attempts", say(ja="試行(開始・再開)の履歴", en="Attempts"), (_attempts(dossier, say),)),
+            Section("attempts", say(ja="試行（開始・再開）の履歴", en="Attempts"), (_attempts(dossier, say),)),
             Section("events", say(ja="個別の事象", en="What was noted"), events(dossier, say)),
             Section("seals", say(ja="封印", en="Seals"), _seals(dossier, say)),
         ),
@@ -38,13 +38,13 @@ def quality_notice(dossier: Dossier, say: Speaker) -> Notice:
     bad, caution = problems(dossier, say)
     quality = dossier.quality
     rows = say(
-        ja=f"記録の信頼性: 学習記録{integer(quality.recorded_rows)}行(想定{integer(quality.expected_rows)}行)。",
+        ja=f"記録の信頼性：学習記録{integer(quality.recorded_rows)}行（想定{integer(quality.expected_rows)}行）。",
         en=f"Reliability of the record: training rows: {integer(quality.recorded_rows)} "
         f"(expected: {integer(quality.expected_rows)}).",
     )
     if bad or caution:
         found = say.listed([*bad, *caution])
-        noted = say(ja=f"確認すべき点: {found}。", en=f"To be noted: {found}.")
+        noted = say(ja=f"確認すべき点：{found}。", en=f"To be noted: {found}.")
         return Notice(Tone.BAD if bad else Tone.CAUTION, say.joined([rows, noted]))
     if not quality.recorded_rows:
         return Notice(Tone.CAUTION, rows)

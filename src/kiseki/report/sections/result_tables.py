@@ -8,7 +8,7 @@ from kiseki.report.document import Block, Notice, Paragraph, Table, Tone
 from kiseki.report.dossier import Dossier
 from kiseki.report.effective import leaves
 from kiseki.report.sections.given import value_text, visible
-from kiseki.report.sections.metrics import unit_in
+from kiseki.report.sections.metrics import brief_unit_in
 from kiseki.report.sections.numbers import decimal, decimal_or, integer
 from kiseki.report.sections.wording import Speaker
 
@@ -25,11 +25,11 @@ def statistics_tables(dossier: Dossier, say: Speaker) -> tuple[Block, ...]:
     if dossier.evaluation:
         blocks.append(_summary_table(dossier, dossier.evaluation, say(ja="評価記録の統計量", en="Evaluations"), say))
     text = say(
-        ja="統計量は有限値のみから算出しています。標準偏差は記録値そのもののばらつき(ddof=0)であり、指標の不確かさを"
-        "示すものではありません。最終値は最後の有限値、nは有限値の個数です。",
-        en="Statistics are over finite values only. The standard deviation (ddof=0) describes the recorded values "
-        "themselves; it is no uncertainty of the metric. The last value is the last finite one; n counts finite "
-        "values.",
+        ja="最小・最大・平均・標準偏差は有限値のみから算出し、nはその個数です。最終値は最後に記録された値です（非有限値も"
+        "そのまま示します）。標準偏差は記録値そのもののばらつき（ddof=0）であり、指標の不確かさを示すものではありません。",
+        en="Min, max, mean and std are over finite values only; n counts them. “Last” is the value recorded last, "
+        "finite or not. The standard deviation (ddof=0) describes the recorded values themselves; it is no uncertainty "
+        "of the metric.",
     )
     blocks.append(Paragraph(text))
     if isinstance(dossier.final_metrics_given, Mapping):
@@ -54,7 +54,7 @@ def evaluation_tables(dossier: Dossier, say: Speaker) -> tuple[Block, ...]:
     ]
     if len(positions) < total:
         text = say(
-            ja=f"評価{integer(total)}回のうち、等間隔に選んだ{integer(len(positions))}回を示します(最初と最後を含む)。"
+            ja=f"評価{integer(total)}回のうち、等間隔に選んだ{integer(len(positions))}回を示します（最初と最後を含む）。"
             "全評価は、評価指標のJSON・CSVファイルにあります。",
             en=f"Of {integer(total)} evaluations, {integer(len(positions))} evenly chosen ones are shown, the first "
             "and the last among them. All are in the JSON and CSV files of evaluation metrics.",
@@ -75,12 +75,12 @@ def _summary_table(dossier: Dossier, summaries: Mapping[str, Summary], caption: 
             say(ja="最終値", en="Last"),
             say(ja="最終ステップ", en="Last step"),
             "n",
-            say(ja="非有限", en="Non-finite"),
+            say(ja="非有限", en="Not finite"),
         ),
         rows=tuple(
             (
                 visible(name),
-                unit_in(dossier, name, say),
+                brief_unit_in(dossier, name, say),
                 *(decimal_or(value, _NOTHING) for value in (one.min, one.max, one.mean, one.std, one.final)),
                 _NOTHING if one.final_step is None else integer(one.final_step),
                 integer(one.n),

@@ -10,7 +10,7 @@ from kiseki.report.sections.wording import Speaker
 
 def results_section(dossier: Dossier, say: Speaker) -> Section:
     """Curves first, then the tables they come from."""
-    title = say(ja="検証結果(学習曲線・主要指標)", en="Results (learning curves and metrics)")
+    title = say(ja="検証結果（学習曲線・主要指標）", en="Results (learning curves and metrics)")
     if not dossier.training and not dossier.evaluation:
         text = say(
             ja="学習記録・評価記録ともに0件のため、示せる結果はありません。",
@@ -18,7 +18,7 @@ def results_section(dossier: Dossier, say: Speaker) -> Section:
         )
         return Section("results", title, (Notice(Tone.CAUTION, text),))
     further = say(ja="その他の指標の推移", en="Further metrics")
-    by_step = say(ja="評価結果(ステップ別)", en="Evaluations by step")
+    by_step = say(ja="評価結果（ステップ別）", en="Evaluations by step")
     return Section(
         "results",
         title,

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from kiseki.report.document import Block, Facts, Notice, Paragraph, Section, Tone
 from kiseki.report.dossier import Dossier
 from kiseki.report.effective import leaves
-from kiseki.report.sections.data import data_splits, divided, split_name
+from kiseki.report.sections.codes import divided
+from kiseki.report.sections.data import data_splits, split_name
 from kiseki.report.sections.given import as_blocks, lookup, stated, texts, value_text, visible
-from kiseki.report.sections.statements import nsfw_statement_blocks, serving_statement_blocks
+from kiseki.report.sections.statements import nsfw_purpose, nsfw_statement_blocks, serving_statement_blocks
 from kiseki.report.sections.wording import Speaker
 
 _NSFW_WORDS = ("nsfw", "safety", "toxic", "moderation")
@@ -18,7 +19,7 @@ def safety_section(dossier: Dossier, say: Speaker) -> Section:
     """Safety measures as stated, and settings that bear on them."""
     return Section(
         "safety",
-        say(ja="安全対策(NSFWの取り扱い・思考過程の非公開)", en="Safety (NSFW, hidden reasoning)"),
+        say(ja="安全対策（NSFWの取り扱い・思考過程の非公開）", en="Safety (NSFW, hidden reasoning)"),
         (),
         (
             Section("nsfw", say(ja="NSFWの取り扱い", en="Handling of NSFW content"), _nsfw(dossier, say)),
@@ -29,9 +30,14 @@ def safety_section(dossier: Dossier, say: Speaker) -> Section:
 
 def _nsfw(dossier: Dossier, say: Speaker) -> tuple[Block, ...]:
     said = stated(dossier, "safety") + stated(dossier, "nsfw") + texts(lookup(dossier, "data.safety", "data.nsfw"))
-    labels = say(ja="安全ラベル別件数", en="records by safety label")
+    said = tuple(line for line in said if line not in nsfw_purpose(dossier, say))  # the statement says it below
     rows = [
-        (f"{split_name(name, say)}: {labels}", divided(split.get("labels"), say))
+        (
+            say(
+                ja=f"{split_name(name, say)}：安全ラベル別件数", en=f"{split_name(name, say)}: records by safety label"
+            ),
+            divided(split.get("labels"), say),
+        )
         for name, split in data_splits(dossier).items()
     ]
     rows += _settings(dossier, _NSFW_WORDS, say)
@@ -45,7 +51,7 @@ def _thinking(dossier: Dossier, say: Speaker) -> tuple[Block, ...]:
     logits = lookup(dossier, "training.save_logits", "save_logits")
     if logits is False:
         text = say(
-            ja="設定上、ロジットの標本(学習データの内容を含み得るもの)は保存していません。",
+            ja="設定上、ロジットの標本（学習データの内容を含み得るもの）は保存していません。",
             en="By the settings, samples of the logits, which can hold training data, are not saved.",
         )
         blocks.append(Notice(Tone.GOOD, text))

@@ -13,21 +13,21 @@ from kiseki.report.sections.wording import Speaker
 def settings_appendix(dossier: Dossier, say: Speaker) -> Section:
     """Every hyperparameter under its dotted name."""
     note = say(
-        ja="値は記録のままの表記です(nullは指定なし)。秘密情報・個人名・パスは除去しています。",
+        ja="値は記録のままの表記です（nullは指定なし）。秘密情報・個人名・パスは除去しています。",
         en="Values stand as they were recorded (null: not set). Secrets, personal names and paths are removed.",
     )
     sources = (
         (
             "settings_model",
-            say(ja="モデルの設定(model_config)", en="Model settings (model_config)"),
+            say(ja="モデルの設定（model_config）", en="Model settings (model_config)"),
             dossier.model_config,
         ),
         (
             "settings_training",
-            say(ja="学習の設定(training_config)", en="Training settings (training_config)"),
+            say(ja="学習の設定（training_config）", en="Training settings (training_config)"),
             dossier.training_config,
         ),
-        ("settings_live", say(ja="実際の構成(live)", en="What the live model has (live)"), dossier.live),
+        ("settings_live", say(ja="実際の構成（live）", en="What the live model has (live)"), dossier.live),
     )
     return Section(
         "settings",

@@ -17,7 +17,7 @@ def status_word(status: str, say: Speaker) -> str:
         "interrupted": say(ja="中断", en="interrupted"),
         "failed": say(ja="異常終了", en="failed"),
         "running": say(ja="学習中", en="running"),
-        "unfinished": say(ja="中断(終了の記録なし)", en="cut off (no end recorded)"),
+        "unfinished": say(ja="中断（終了の記録なし）", en="cut off (no end recorded)"),
         "unknown": say.unknown,
     }.get(status, status)
 
@@ -66,7 +66,7 @@ def import_sentence(dossier: Dossier, say: Speaker) -> str:
         return ""
     source = say.listed([line for key in ("from", "format") for line in texts(facts.get(key))]) or say.unknown
     return say(
-        ja=f"この記録は、学習後に外部の記録から取り込んだものです(取り込み元: {source})。"
+        ja=f"この記録は、学習後に外部の記録から取り込んだものです（取り込み元：{source}）。"
         "学習中に封印された記録ではありません。",
         en=f"This record was imported after training (from: {source}). It was not sealed while training went on.",
     )
@@ -75,7 +75,7 @@ def import_sentence(dossier: Dossier, say: Speaker) -> str:
 def standing_sentence(dossier: Dossier, say: Speaker) -> str:
     """What a reader must know before anything else where the run did not simply complete; else empty."""
     step, error = integer(dossier.total_steps), say.listed(texts(dossier.error))
-    because = say(ja=f"(記録された原因: {error})", en=f" (recorded cause: {error})") if error else ""
+    because = say(ja=f"（記録された原因：{error}）", en=f" (recorded cause: {error})") if error else ""
     return {
         "completed": "",
         "interrupted": say(
@@ -87,13 +87,13 @@ def standing_sentence(dossier: Dossier, say: Speaker) -> str:
             en=f"This training failed at step {step}{because}. The numbers are those recorded until then.",
         ),
         "running": say(
-            ja=f"この学習は継続中です(ステップ{step}まで記録済み)。本書は途中経過の報告です。",
+            ja=f"この学習は継続中です（ステップ{step}まで記録済み）。本書は途中経過の報告です。",
             en=f"This training is still running (recorded up to step {step}). This is an interim report.",
         ),
     }.get(
         dossier.status,
         say(
-            ja=f"この学習がどのように終了したかは不明です(記録はステップ{step}まで)。",
+            ja=f"この学習がどのように終了したかは不明です（記録はステップ{step}まで）。",
             en=f"How this training ended is unknown (the record stands at step {step}).",
         ),
     )

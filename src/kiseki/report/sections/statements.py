@@ -6,8 +6,9 @@ from typing import Any
 from kiseki.report.document import Block, Facts, Paragraph, Table
 from kiseki.report.dossier import Dossier
 from kiseki.report.effective import leaves
-from kiseki.report.sections.given import texts, value_text, visible
-from kiseki.report.sections.numbers import integer, moment
+from kiseki.report.sections.codes import code_text, count_text, divided
+from kiseki.report.sections.given import as_mapping, mappings_in, texts, value_text, visible
+from kiseki.report.sections.numbers import moment
 from kiseki.report.sections.wording import Speaker
 
 _PAGES = (
@@ -28,21 +29,21 @@ def data_statement_blocks(dossier: Dossier, say: Speaker) -> tuple[Block, ...]:
     if not statement:
         return ()
     blocks: list[Block] = []
-    sources = _objects(statement.get("sources"))
+    sources = mappings_in(statement.get("sources"))
     if sources:
         blocks += [_sources(sources, say), _pages(sources, say)]
-    cleaning = _object(statement.get("cleaning"))
-    steps = _objects(cleaning.get("blocks"))
+    cleaning = as_mapping(statement.get("cleaning"))
+    steps = mappings_in(cleaning.get("blocks"))
     if steps:
         blocks.append(_steps(steps, say))
-    redactions = _object(cleaning.get("redactions"))
+    redactions = as_mapping(cleaning.get("redactions"))
     if redactions:
-        caption = say(ja="個人情報の墨消し・除外(種類別)", en="Personal data removed, by kind")
+        caption = say(ja="個人情報の墨消し・除外（種類別）", en="Personal data removed, by kind")
         blocks.append(_counts(redactions, caption, say))
-    files = _objects(_object(statement.get("dataset")).get("files"))
+    files = mappings_in(as_mapping(statement.get("dataset")).get("files"))
     if files:
         blocks.append(_files(files, say))
-    ledger = _object(statement.get("ledger"))
+    ledger = as_mapping(statement.get("ledger"))
     if ledger:
         blocks.append(
             Facts(
@@ -57,17 +58,27 @@ def data_statement_blocks(dossier: Dossier, say: Speaker) -> tuple[Block, ...]:
 
 def nsfw_statement_blocks(dossier: Dossier, say: Speaker) -> tuple[Block, ...]:
     """Whether NSFW text was used and for what, as the data statement says; empty without one."""
-    nsfw = _object(dossier.data_statement.get("nsfw"))
+    nsfw = as_mapping(dossier.data_statement.get("nsfw"))
     if not nsfw:
         return ()
-    purpose = _object(nsfw.get("purpose")).get(say.language)
+    purpose = as_mapping(nsfw.get("purpose")).get(say.language)
     used = nsfw.get("used")
     rows = [
         (say(ja="NSFWデータの使用", en="NSFW data used"), say.yes_no(used) if isinstance(used, bool) else say.unknown),
         (say(ja="NSFWデータの件数", en="NSFW records"), _said(nsfw, "records", say)),
     ]
-    rows += [(visible(str(label)), value_text(count, say)) for label, count in _object(nsfw.get("labels")).items()]
+    labelled = {
+        "labels": say(ja="NSFWデータの内訳", en="NSFW records by label"),
+        "left_out": say(ja="整形で除外したNSFWデータの内訳", en="NSFW left out by the cleaning, by label"),
+    }
+    rows += [(word, divided(counts, say)) for key, word in labelled.items() if (counts := as_mapping(nsfw.get(key)))]
     return (*(Paragraph(line) for line in texts(purpose)), Facts(tuple(rows)))
+
+
+def nsfw_purpose(dossier: Dossier, say: Speaker) -> tuple[str, ...]:
+    """The same purpose in every language, where the statement says it in the report's own; else nothing."""
+    purpose = as_mapping(as_mapping(dossier.data_statement.get("nsfw")).get("purpose"))
+    return texts(list(purpose.values())) if texts(purpose.get(say.language)) else ()
 
 
 def serving_statement_blocks(dossier: Dossier, say: Speaker) -> tuple[Block, ...]:
@@ -75,13 +86,15 @@ def serving_statement_blocks(dossier: Dossier, say: Speaker) -> tuple[Block, ...
     statement = dossier.serving_statement
     if not statement:
         return ()
-    outcomes = _object(statement.get("outcomes"))
+    outcomes = as_mapping(statement.get("outcomes"))
     rest = {key: value for key, value in statement.items() if key not in ("outcomes", "schema_version")}
     rows = tuple((visible(name), value_text(value, say)) for name, value in leaves(rest))
-    what = say(ja="推論サーバーの記載(運用時の設定と監査記録の集計):", en="As the server states (settings, audit log):")
+    what = say(
+        ja="推論サーバーの記載（運用時の設定と監査記録の集計）：", en="As the server states (settings, audit log):"
+    )
     blocks: list[Block] = [Paragraph(what), Facts(rows)]
     if outcomes:
-        blocks.append(_counts(outcomes, say(ja="応答の結果(監査記録の件数)", en="Outcomes in the audit log"), say))
+        blocks.append(_counts(outcomes, say(ja="応答の結果（監査記録の件数）", en="Outcomes in the audit log"), say))
     return tuple(blocks)
 
 
@@ -108,7 +121,7 @@ def _sources(sources: Sequence[Mapping[str, Any]], say: Speaker) -> Table:
 
 
 def _pages(sources: Sequence[Mapping[str, Any]], say: Speaker) -> Table:
-    counts = [_object(source.get("pages")) for source in sources]
+    counts = [as_mapping(source.get("pages")) for source in sources]
     known = [name for name in _PAGES if any(name in one for one in counts)]
     others = list(dict.fromkeys(str(name) for one in counts for name in one if name not in _PAGES))
     words = {
@@ -125,11 +138,11 @@ def _pages(sources: Sequence[Mapping[str, Any]], say: Speaker) -> Table:
     return Table(
         head=(say(ja="出所", en="Source"), *(words.get(name, visible(name)) for name in names)),
         rows=tuple(
-            (_said(source, "id", say), *(_count(one.get(name), say) for name in names))
+            (_said(source, "id", say), *(count_text(one.get(name), say) for name in names))
             for source, one in zip(sources, counts, strict=True)
         ),
         numeric=frozenset(range(1, len(names) + 1)),
-        caption=say(ja="ページ数(出所別)", en="Pages, by source"),
+        caption=say(ja="ページ数（出所別）", en="Pages, by source"),
     )
 
 
@@ -139,14 +152,14 @@ def _steps(steps: Sequence[Mapping[str, Any]], say: Speaker) -> Table:
             say(ja="処理", en="Step"),
             say(ja="入力", en="In"),
             say(ja="出力", en="Out"),
-            say(ja="除外(理由別)", en="Dropped, by reason"),
+            say(ja="除外（理由別）", en="Dropped, by reason"),
         ),
         rows=tuple(
             (
-                _said(step, "name", say),
-                _count(step.get("in"), say),
-                _count(step.get("out"), say),
-                _reasons(_object(step.get("dropped")), say),
+                code_text(str(step["name"]), say) if "name" in step else say.not_stated,
+                count_text(step.get("in"), say),
+                count_text(step.get("out"), say),
+                divided(step.get("dropped", {}), say),
             )
             for step in steps
         ),
@@ -155,15 +168,11 @@ def _steps(steps: Sequence[Mapping[str, Any]], say: Speaker) -> Table:
     )
 
 
-def _reasons(dropped: Mapping[str, Any], say: Speaker) -> str:
-    return say.listed([f"{visible(str(why))} {_count(count, say)}" for why, count in dropped.items()]) or say.none
-
-
 def _files(files: Sequence[Mapping[str, Any]], say: Speaker) -> Table:
     return Table(
         head=(say(ja="ファイル", en="File"), say(ja="件数", en="Records"), "SHA-256"),
         rows=tuple(
-            (_said(one, "path", say), _count(one.get("records"), say), _said(one, "sha256", say)) for one in files
+            (_said(one, "path", say), count_text(one.get("records"), say), _said(one, "sha256", say)) for one in files
         ),
         numeric=frozenset({1}),
         caption=say(ja="データセットのファイル", en="Files of the dataset"),
@@ -173,7 +182,7 @@ def _files(files: Sequence[Mapping[str, Any]], say: Speaker) -> Table:
 def _counts(counts: Mapping[str, Any], caption: str, say: Speaker) -> Table:
     return Table(
         head=(say(ja="種類", en="Kind"), say(ja="件数", en="Count")),
-        rows=tuple((visible(str(kind)), _count(count, say)) for kind, count in counts.items()),
+        rows=tuple((code_text(str(kind), say), count_text(count, say)) for kind, count in counts.items()),
         numeric=frozenset({1}),
         caption=caption,
     )
@@ -185,18 +194,4 @@ def _said(source: Mapping[str, Any], key: str, say: Speaker) -> str:
         return say.not_stated
     if isinstance(value, str) and key.endswith("_at"):
         return visible(moment(value))
-    return _count(value, say) if isinstance(value, int) else value_text(value, say)
-
-
-def _count(value: Any, say: Speaker) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return integer(value)
-    return say.not_stated if value is None else value_text(value, say)
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _objects(value: Any) -> list[Mapping[str, Any]]:
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+    return count_text(value, say) if isinstance(value, int) else value_text(value, say)

@@ -2,6 +2,7 @@
 
 import math
 
+from kiseki.analysis.statistics import difference
 from kiseki.history import Column
 from kiseki.report.document import Block, Bullets, Notice, Paragraph, Section, Table, Tone
 from kiseki.report.dossier import Dossier
@@ -33,7 +34,7 @@ def summary_section(dossier: Dossier, say: Speaker) -> Section:
     purpose = stated(dossier, "purpose")
     if purpose:
         said = " / ".join(purpose)
-        blocks.append(Paragraph(say(ja=f"目的(作成者の記載): {said}", en=f"Purpose, in the author's words: {said}")))
+        blocks.append(Paragraph(say(ja=f"目的（作成者の記載）：{said}", en=f"Purpose, in the author's words: {said}")))
     blocks += [Paragraph(_what_was_done(dossier, say)), Bullets(tuple(_what_was_found(dossier, say)))]
     blocks += _headlines(dossier, say)
     blocks.append(quality_notice(dossier, say))
@@ -52,21 +53,21 @@ def _what_was_done(dossier: Dossier, say: Speaker) -> str:
     base = lookup(dossier, "model.base_model", "base_model", "model_name_or_path", "_name_or_path")
     base_text = say.unknown if base is None else value_text(base, say)
     records = count_of(data_splits(dossier).get("train", {}), "kept", "records", "rows")
-    data = say(ja="学習データ(件数不明)", en="training data of unknown size")
+    data = say(ja="学習データ（件数不明）", en="training data of unknown size")
     if records is not None:
         data = say(ja=f"学習データ{integer(records)}件", en=f"{integer(records)} training records")
     planned = say.unknown if dossier.max_steps is None else integer(dossier.max_steps)
     steps, time, name = integer(dossier.total_steps), elapsed(dossier, say), model_name(dossier, say)
     if not dossier.training and not dossier.evaluation:
         return say(
-            ja=f"モデル「{name}」(ベースモデル: {base_text})の学習について、学習記録・評価記録はともに0件です"
-            f"(計画ステップ数: {planned})。",
+            ja=f"モデル「{name}」（ベースモデル：{base_text}）の学習について、学習記録・評価記録はともに0件です"
+            f"（計画ステップ数：{planned}）。",
             en=f"Of the training of the model “{name}” (base model: {base_text}) there are 0 training rows and "
             f"evaluations (planned steps: {planned}).",
         )
     return say(
-        ja=f"モデル「{name}」(ベースモデル: {base_text})を、{data}を用いて学習しました。最適化ステップ{steps}まで"
-        f"(計画: {planned})が記録され、所要時間は{time}です。",
+        ja=f"モデル「{name}」（ベースモデル：{base_text}）を、{data}を用いて学習しました。最適化ステップ{steps}まで"
+        f"（計画：{planned}）が記録され、所要時間は{time}です。",
         en=f"The model “{name}” (base model: {base_text}) was trained on {data}. The record goes up to optimizer step "
         f"{steps} (planned: {planned}); time taken: {time}.",
     )
@@ -95,8 +96,8 @@ def _course(dossier: Dossier, name: str, column: Column, say: Speaker) -> str:
         )
     if not math.isfinite(column.value[-1]):
         return say(
-            ja=f"{word}は、ステップ{first_step}では{first}でしたが、最後の記録(ステップ{last_step})は有限の値では"
-            f"ありません({last})。学習が発散した可能性があります。",
+            ja=f"{word}は、ステップ{first_step}では{first}でしたが、最後の記録（ステップ{last_step}）は有限の値では"
+            f"ありません（{last}）。学習が発散した可能性があります。",
             en=f"The {word} at step {first_step} was {first}, but its last recorded value (step {last_step}) "
             f"is not finite ({last}): training may have diverged.",
         )
@@ -127,7 +128,7 @@ def _best_elsewhere(dossier: Dossier, name: str, column: Column, say: Speaker) -
     if found is None or found[0] == column.value[-1]:
         return ""
     value, step = _in_words(name, found[0]), integer(found[1])
-    return say(ja=f"(最良値はステップ{step}の{value})", en=f" (best: {value} at step {step})")
+    return say(ja=f"（最良値はステップ{step}の{value}）", en=f" (best: {value} at step {step})")
 
 
 def _beside_the_baseline(dossier: Dossier, say: Speaker) -> str:
@@ -140,10 +141,17 @@ def _beside_the_baseline(dossier: Dossier, say: Speaker) -> str:
     ):
         run, other = (side[name].final if name in side else None for side in (ours, theirs))
         if run is not None and other is not None:
-            word, value, beside, difference = readable(name, say), decimal(run), decimal(other), decimal(run - other)
+            word, value, beside = readable(name, say), decimal(run), decimal(other)
+            apart = difference(run, other)
+            if apart is None:
+                return say(
+                    ja=f"{word}の最終値は{value}、ベースラインは{beside}であり、差は求められません（各1回の実行）。",
+                    en=f"The last {word} is {value}, the baseline's {beside}: no difference can be given (1 run each).",
+                )
             return say(
-                ja=f"{word}の最終値{value}は、ベースラインの{beside}に対して差が{difference}です(各1回の実行)。",
-                en=f"The last {word} is {value}, the baseline's {beside}: a difference of {difference} (1 run each).",
+                ja=f"{word}の最終値{value}は、ベースラインの{beside}に対して差が{decimal(apart)}です（各1回の実行）。",
+                en=f"The last {word} is {value}, the baseline's {beside}: a difference of {decimal(apart)} "
+                "(1 run each).",
             )
     return say(ja="ベースラインと比較できる損失の記録はありません。", en="No loss can be compared with the baseline.")
 
@@ -167,8 +175,9 @@ def _headlines(dossier: Dossier, say: Speaker) -> list[Block]:
         caption=say(ja="主要指標", en="Headline metrics"),
     )
     note = say(
-        ja="nは記録された有限値の個数です。学習は1回のみのため、値に信頼区間はありません。",
-        en="n is the number of recorded finite values. There was 1 run, so no value has an interval.",
+        ja="最終値は最後に記録された値、最良値とnは有限値についてのものです。学習は1回のみのため、値に信頼区間はありません。",
+        en="“Last” is the value recorded last; best and n are of the finite values. There was 1 run, so no value has "
+        "an interval.",
     )
     return [table, Paragraph(say.joined([note, evaluation_limit(dossier, say)]))]
 

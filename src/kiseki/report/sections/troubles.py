@@ -63,7 +63,7 @@ def _about_rows(dossier: Dossier, say: Speaker) -> Iterator[str]:
     for gap in quality.gaps:
         after, before, missing = integer(gap.after_step), integer(gap.before_step), integer(gap.missing_rows)
         yield say(
-            ja=f"欠損: ステップ{after}と{before}の間に{missing}行。",
+            ja=f"欠損：ステップ{after}と{before}の間に{missing}行。",
             en=f"Gap: between steps {after} and {before}; missing rows: {missing}.",
         )
     yield from _and_more(quality.gap_count, len(quality.gaps), say)
@@ -74,20 +74,20 @@ def _about_values(dossier: Dossier, say: Speaker) -> Iterator[str]:
     for name, facts in quality.non_finite.items():
         count, first = integer(facts["count"] or 0), integer(facts["first_step"] or 0)
         yield say(
-            ja=f"非有限値: {visible(name)} {count}件(最初はステップ{first})。",
+            ja=f"非有限値：{visible(name)} {count}件（最初はステップ{first}）。",
             en=f"Non-finite: {visible(name)}; values: {count}, first at step {first}.",
         )
     if quality.non_finite_steps:
         steps = say.listed([integer(step) for step in quality.non_finite_steps])
         yield say(
-            ja=f"学習プログラムが申告した、非有限値が生じたステップ: {steps}。",
+            ja=f"学習プログラムが申告した、非有限値が生じたステップ：{steps}。",
             en=f"Steps with a non-finite value, as the trainer reported: {steps}.",
         )
     yield from _and_more(quality.non_finite_step_count, len(quality.non_finite_steps), say)
     for note in quality.refused:
         name, step, why = (value_text(note[key], say) for key in ("name", "step", "why"))
         yield say(
-            ja=f"記録を拒否した値: {name}(ステップ{step}): {why}",
+            ja=f"記録を拒否した値：{name}（ステップ{step}）：{why}",
             en=f"Refused value: {name} (step {step}): {why}",
         )
     yield from _and_more(quality.refused_count, len(quality.refused), say)
@@ -98,25 +98,25 @@ def _about_files(dossier: Dossier, say: Speaker) -> Iterator[str]:
     for repair in quality.repairs:
         attempt, length, kept = (value_text(repair[key], say) for key in ("attempt", "bytes", "kept_as"))
         yield say(
-            ja=f"書きかけ行の退避: 試行{attempt}、{length}バイト、保存先 {kept}。",
+            ja=f"書きかけ行の退避：試行{attempt}、{length}バイト、保存先 {kept}。",
             en=f"Torn line set aside: attempt {attempt}, {length} bytes, kept as {kept}.",
         )
     for damage in quality.damage:
         line, offset, what = integer(int(damage["line"])), integer(int(damage["offset"])), visible(str(damage["what"]))
         yield say(
-            ja=f"損傷: {line}行目(先頭から{offset}バイトの位置): {what}",
+            ja=f"損傷：{line}行目（先頭から{offset}バイトの位置）：{what}",
             en=f"Damage: line {line} (at byte {offset}): {what}",
         )
     yield from _and_more(len(history.damage), len(quality.damage), say)
     for text in quality.warnings:
-        yield say(ja="警告: ", en="Warning: ") + visible(text)
+        yield say(ja="警告：", en="Warning: ") + visible(text)
     yield from _and_more(len(history.notes_of("warning")), len(quality.warnings), say)
     for text in quality.companion_failures:
-        yield say(ja="図表更新の失敗: ", en="Keeping files up to date failed: ") + visible(text)
+        yield say(ja="図表更新の失敗：", en="Keeping files up to date failed: ") + visible(text)
     yield from _and_more(len(history.notes_of("companion_failure")), len(quality.companion_failures), say)
     for kind, count in quality.other_notes.items():
         yield say(
-            ja=f"その他の記録: {visible(kind)} {integer(count)}件。",
+            ja=f"その他の記録：{visible(kind)} {integer(count)}件。",
             en=f"Other notes: {visible(kind)}, {integer(count)}.",
         )
 
@@ -124,6 +124,6 @@ def _about_files(dossier: Dossier, say: Speaker) -> Iterator[str]:
 def _and_more(all_of_them: int, told: int, say: Speaker) -> Iterator[str]:
     if all_of_them > told:
         yield say(
-            ja=f"(直前の項目は、全{integer(all_of_them)}件のうち最初の{integer(told)}件です。)",
+            ja=f"（直前の項目は、全{integer(all_of_them)}件のうち最初の{integer(told)}件です。）",
             en=f"(Of {integer(all_of_them)} of the kind just listed, these are the first {integer(told)}.)",
         )

@@ -16,7 +16,7 @@ def verification_appendix(dossier: Dossier, say: Speaker) -> Section:
         say(ja="改ざん検知の確認手順", en="How to check for tampering"),
         (),
         (
-            Section("check_journal", say(ja="学習記録(ジャーナル)の確認", en="The journal"), _journal(dossier, say)),
+            Section("check_journal", say(ja="学習記録（ジャーナル）の確認", en="The journal"), _journal(dossier, say)),
             Section("check_run", say(ja="記録全体と署名の確認", en="The whole record and its signature"), _whole(say)),
             Section("check_files", say(ja="各ファイルのSHA-256", en="SHA-256 of the files"), _files(dossier, say)),
             Section("check_meaning", meaning, _meaning(dossier, say)),
@@ -41,7 +41,7 @@ def _journal(dossier: Dossier, say: Speaker) -> tuple[Block, ...]:
         "to the journal, but the part that this report rests on stays the same.",
     )
     windows = say(
-        ja="Windowsでは、PowerShellで次を実行します(macOSでは、上記の sha256sum を shasum -a 256 に置き換えます)。",
+        ja="Windowsでは、PowerShellで次を実行します（macOSでは、上記の sha256sum を shasum -a 256 に置き換えます）。",
         en="On Windows, run this in PowerShell (on macOS, replace sha256sum above by shasum -a 256).",
     )
     in_powershell = (
@@ -55,7 +55,7 @@ def _journal(dossier: Dossier, say: Speaker) -> tuple[Block, ...]:
 
 def _whole(say: Speaker) -> tuple[Block, ...]:
     with_kiseki = say(
-        ja="kiseki を利用できる場合は、ファイルの過不足・ハッシュ・署名・封印を一度に確認できます"
+        ja="kiseki を利用できる場合は、ファイルの過不足・ダイジェスト・署名・封印を一度に確認できます"
         "(RUN は実行フォルダー、FILE.zip は署名付き提出パック、PUBLIC_KEY.pub は署名者の公開鍵、LINE は学習中に"
         "受け取った控えの行)。",
         en="With kiseki, file set, hashes, signature and seals are checked at once (RUN: the run folder; FILE.zip: a "
@@ -63,7 +63,7 @@ def _whole(say: Speaker) -> tuple[Block, ...]:
     )
     without = say(
         ja="kiseki を利用しない場合は、提出パックを空のフォルダーに展開し、同梱の VERIFY.md の手順に従うことで、"
-        "OpenSSL と sha256sum のみで署名とハッシュを確認できます。署名の確認には次のコマンドを用います。公開鍵 "
+        "OpenSSL と sha256sum のみで署名とダイジェストを確認できます。署名の確認には次のコマンドを用います。公開鍵 "
         "signer.pub は、提出パックとは別の経路で受け取った値と必ず照合してください。",
         en="Without kiseki, unpack the signed pack into an empty folder and follow the VERIFY.md inside it: OpenSSL "
         "and sha256sum alone check signature and hashes. The signature is checked by these commands. Always compare "
@@ -106,7 +106,7 @@ def _file_rows(dossier: Dossier, say: Speaker) -> tuple[tuple[str, ...], ...]:
     states = {
         "unchanged": say(ja="変更なし", en="unchanged"),
         "changed": say(ja="記録後に変更", en="changed since"),
-        "withheld": say(ja="ファイルなし(提出対象外)", en="withheld"),
+        "withheld": say(ja="ファイルなし（提出対象外）", en="withheld"),
         "not recorded": say(ja="記録時の値なし", en="no digest recorded"),
     }
     state_of = {side_file.path: states.get(side_file.state, side_file.state) for side_file in dossier.side_files}
@@ -127,21 +127,21 @@ def _file_rows(dossier: Dossier, say: Speaker) -> tuple[tuple[str, ...], ...]:
 
 def _meaning(dossier: Dossier, say: Speaker) -> tuple[Block, ...]:
     shows = say(
-        ja="分かること: 本書の作成後(または封印の値を第三者に渡した後)に、その範囲の記録が書き換えられていないこと。"
+        ja="分かること：本書の作成後（または封印の値を第三者に渡した後）に、その範囲の記録が書き換えられていないこと。"
         "署名がある場合は、その鍵の所有者が署名したこと。",
         en="It shows that the record was not altered after this report was made, or after a seal was handed to someone "
         "else; and, where there is a signature, that the holder of that key signed it.",
     )
     rewritten = say(
-        ja="分からないこと: 記録が外部に渡る前に、学習の実施者が履歴全体を作り直していないか。",
+        ja="分からないこと：記録が外部に渡る前に、学習の実施者が履歴全体を作り直していないか。",
         en="It cannot show whether the trainer rewrote all history before anything left the machine.",
     )
     false_then = say(
-        ja="分からないこと: 記録された時点の数値が正しかったか(誤った値や虚偽の値も、そのまま封印されます)。",
+        ja="分からないこと：記録された時点の数値が正しかったか（誤った値や虚偽の値も、そのまま封印されます）。",
         en="It cannot show whether the numbers were true when they were logged: false ones are sealed just as well.",
     )
     clock = say(
-        ja="分からないこと: 記録された日時が正しいか(学習に用いた計算機の時計によります)。",
+        ja="分からないこと：記録された日時が正しいか（学習に用いた計算機の時計によります）。",
         en="It cannot show whether the times are right: they come from the clock of the machine that trained.",
     )
     imported = import_sentence(dossier, say)

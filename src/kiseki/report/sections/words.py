@@ -7,7 +7,7 @@ from kiseki.report.sections.wording import Speaker
 _WORDS = {
     "appendix": ("付録", "Appendix"),
     "bad": ("重要", "Important"),
-    "band": ("範囲(最小〜最大)", "range (lowest to highest)"),
+    "band": ("範囲（最小〜最大）", "range (lowest to highest)"),
     "caution": ("注意", "Caution"),
     "contents": ("目次", "Contents"),
     "data_of_figure": ("この図の数値", "Numbers of this figure"),
@@ -18,7 +18,7 @@ _WORDS = {
     "logarithmic": ("対数目盛", "Logarithmic scale"),
     "neutral": ("補足", "Note"),
     "no_points": ("描画できる値がありません。", "There is no value that could be drawn."),
-    "not_finite": ("非有限値(NaN・±∞)", "not finite (NaN, ±∞)"),
+    "not_finite": ("非有限値（NaN・±∞）", "not finite (NaN, ±∞)"),
     "page": ("ページ", "Page"),
     "phase": ("学習段階", "phase"),
     "print": ("印刷", "Print"),
@@ -28,8 +28,8 @@ _WORDS = {
     "skip_to_content": ("本文へ移動", "Skip to the report"),
     "step": ("ステップ", "Step"),
     "table": ("表", "Table"),
-    "theme_dark": ("暗い表示", "Dark"),
-    "theme_light": ("明るい表示", "Light"),
+    "theme_dark": ("ダークモード", "Dark"),
+    "theme_light": ("ライトモード", "Light"),
     "value": ("値", "Value"),
     "verdict": ("総合判定", "Verdict"),
 }

@@ -53,7 +53,7 @@ def several_document(several: Several) -> Document:
 def _cover(several: Several, say: Speaker) -> Cover:
     first = several.dossiers[0]
     return Cover(
-        kind=say(ja="PoC報告書(複数回の学習)", en="PoC report on several runs"),
+        kind=say(ja="PoC報告書（複数回の学習）", en="PoC report on several runs"),
         title=stated_line(first, "title", say) if first.poc.get("title") else model_name(first, say),
         facts=(
             (say(ja="学習回数", en="Runs"), integer(len(several.dossiers))),
@@ -74,7 +74,7 @@ def _summary(several: Several, say: Speaker) -> Section:
         Paragraph(
             say(
                 ja=f"各値は{n}回の学習それぞれの最後の有限値から求めています。区間は平均の{percent(LEVEL, 1)}信頼区間"
-                "(スチューデントのt分布。各回が独立で、値が正規分布に従うことを仮定)です。",
+                "（スチューデントのt分布。各回が独立で、値が正規分布に従うことを仮定）です。",
                 en=f"Each figure rests on the last finite value of each of {n} runs. The interval is the "
                 f"{percent(LEVEL, 1)} confidence interval of the mean (Student's t; the runs are taken as independent, "
                 "their values as normally distributed).",
@@ -137,7 +137,7 @@ def _results(several: Several, say: Speaker) -> Section:
     if several.partial:
         tables.append(
             Paragraph(
-                say(ja="一部の学習にしかない指標(対象外): ", en="Metrics that only some runs have, left out: ")
+                say(ja="一部の学習にしかない指標（対象外）：", en="Metrics that only some runs have, left out: ")
                 + say.listed([visible(name) for name in several.partial])
             )
         )
@@ -145,7 +145,7 @@ def _results(several: Several, say: Speaker) -> Section:
         "results",
         say(ja="結果", en="Results"),
         subsections=(
-            Section("curves", say(ja="学習曲線(平均と範囲)", en="Curves (mean and range)"), (*told, *curves)),
+            Section("curves", say(ja="学習曲線（平均と範囲）", en="Curves (mean and range)"), (*told, *curves)),
             Section("statistics", say(ja="平均と信頼区間", en="Means and intervals"), tuple(tables)),
         ),
     )
@@ -156,7 +156,7 @@ def _curves(several: Several, say: Speaker) -> list[Curves]:
     ordered += [name for name in several.columns if name not in ordered and name != "epoch"]
     return [
         diagram(
-            readable(name, say),
+            readable(name, say) or visible(name),
             unit(name, say),
             [band_series(name, several.columns[name], markers=name not in several.training)],
             Marked(),

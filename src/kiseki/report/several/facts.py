@@ -12,9 +12,12 @@ from kiseki.errors import UsageError
 from kiseki.history import Column
 from kiseki.report.dossier import Dossier, gather
 from kiseki.report.effective import leaves
+from kiseki.report.sections.given import processes
 from kiseki.run_folder import RunFolder
 
 _SEEDS = ("seed", "data_seed")
+_NO_SETTINGS = ("eval_on_start",)
+"""What is not compared: resuming itself switches it off."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +97,9 @@ def _intervals(summaries: Sequence[Mapping[str, Summary]]) -> tuple[dict[str, In
     names = dict.fromkeys(name for one in summaries for name in one)
     found, partial = {}, []
     for name in names:
-        finals = [one[name].final if name in one else None for one in summaries]
-        values = [value for value in finals if value is not None]
-        if len(values) == len(finals):
+        last = [one[name].last_finite if name in one else None for one in summaries]
+        values = [value for value in last if value is not None]
+        if len(values) == len(last):
             found[name] = interval(values)
         else:
             partial.append(name)
@@ -108,6 +111,9 @@ def _differing(dossiers: Sequence[Dossier]) -> dict[str, tuple[Any, ...]]:
     for dossier in dossiers:
         sides = (dossier.model_config, dossier.training_config)
         settings.append({name: value for side in sides if isinstance(side, Mapping) for name, value in leaves(side)})
-    names = dict.fromkeys(name for one in settings for name in one)
+    names = dict.fromkeys(name for one in settings for name in one if name.rpartition(".")[2] not in _NO_SETTINGS)
     rows = {name: tuple(one.get(name) for one in settings) for name in names}
+    ranks = tuple(processes(dossier) for dossier in dossiers)
+    if None not in ranks:  # that one of them does not say is no difference
+        rows["ranks"] = ranks
     return {name: values for name, values in rows.items() if any(value != values[0] for value in values[1:])}

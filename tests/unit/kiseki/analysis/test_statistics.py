@@ -56,17 +56,19 @@ def test_r07_every_value_is_either_in_the_statistics_or_counted_as_non_finite(va
     summary = summarise(column(values))
     assert summary.n + summary.non_finite == len(values)
     finite = [value for value in values if math.isfinite(value)]
-    assert summary.final == (finite[-1] if finite else None)
+    assert summary.last_finite == (finite[-1] if finite else None)
+    assert repr(summary.final) == repr(values[-1] if values else None)
     if summary.non_finite:
         first = next(index for index, value in enumerate(values) if not math.isfinite(value))
         assert summary.first_non_finite_step == 10 * (first + 1)
     if not finite:
-        assert (summary.min, summary.max, summary.mean, summary.std, summary.final_step) == (None,) * 5
+        assert (summary.min, summary.max, summary.mean, summary.std, summary.last_finite_step) == (None,) * 5
 
 
-def test_r27_the_final_value_is_the_last_finite_one_with_its_own_step() -> None:
+def test_r27_the_final_value_is_the_last_recorded_one_and_the_last_finite_one_stands_beside_it() -> None:
     summary = summarise(column([3.0, 2.0, math.nan, math.inf]))
-    assert (summary.final, summary.final_step, summary.first_non_finite_step) == (2.0, 20, 30)
+    assert (summary.final, summary.final_step, summary.first_non_finite_step) == (math.inf, 40, 30)
+    assert (summary.last_finite, summary.last_finite_step) == (2.0, 20)
 
 
 def test_a_small_spread_on_a_large_mean_is_not_lost() -> None:

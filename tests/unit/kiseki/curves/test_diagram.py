@@ -1,5 +1,6 @@
 """A diagram shows every point, every gap and every mark it was given, and nothing a name says can change it."""
 
+import math
 import os
 import subprocess
 import sys
@@ -130,6 +131,17 @@ def test_a_band_lies_around_its_line() -> None:
     for (x, y), low, high in zip(points, corners[:3], reversed(corners[3:]), strict=True):
         assert x == low[0] == high[0]
         assert high[1] < y < low[1]
+
+
+def test_a_band_is_open_where_its_line_breaks() -> None:
+    nothing = (math.nan, math.nan)
+    line = Line("mean", (1, 2, 3, 4, 5), (2.0, 3.0, None, 2.0, 2.0),
+                band=((1.0, 3.0), (2.0, 4.0), nothing, (1.0, 3.0), (1.0, 3.0)), non_finite_steps=(3,))  # fmt: skip
+    before, after = (
+        [tuple(map(float, pair.split(","))) for pair in band.attrib["points"].split()]
+        for band in drawn(line).iter(f"{SVG}polygon")
+    )
+    assert max(x for x, _ in before) < min(x for x, _ in after)
 
 
 def test_takeovers_are_dashed_lines_at_their_steps_and_explained() -> None:

@@ -48,7 +48,8 @@ def test_r07_non_finite_values_are_the_three_strings_and_leave_the_statistics_al
     assert [row["loss"] for row in report["metrics"]["history"]] == [3.0, "Infinity", 1.0, "NaN"]
     assert report["record_quality"]["non_finite"] == {"loss": {"count": 2, "first_step": 20}}
     assert summary_of(run)["loss", "last_recorded"] == "NaN"
-    assert summary_of(run)["loss", "final"] == "1.0"
+    assert (loss["final"], loss["final_step"]) == ("NaN", 40)
+    assert (summary_of(run)["loss", "final"], summary_of(run)["loss", "final_step"]) == ("NaN", "40")
 
 
 def test_r10_history_and_the_files_beside_the_report_say_the_same(run: Any, report_of: Report) -> None:
@@ -161,6 +162,7 @@ def test_r28_final_holds_every_metric_and_a_users_own_values_stand_beside_it(run
         "pet_loss": 0.01,
         "so8t_loss": 1e-7,
     }
+    assert report["metrics"]["summary"]["loss"]["final"] == "NaN"
     assert report["final_finite"]["loss"] == {"value": 2.0, "step": 10}
     assert report["final_finite"]["pet_loss"] == {"value": 0.01, "step": 10}
     assert report["final_metrics_given"] == {"loss": 0.0, "bleu": 31.5}

@@ -117,7 +117,7 @@ def test_nothing_is_fetched_and_only_our_own_scripts_may_run(page: Page) -> None
     text = to_html(report("ja")).decode()
     scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
     styles = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)
-    assert (len(scripts), len(styles)) == (7, 1)
+    assert (len(scripts), len(styles)) == (8, 1)
     assert policy["content"] == (
         f"default-src 'none'; script-src {' '.join(map(source_hash, scripts))}; style-src {source_hash(styles[0])}; "
         "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
@@ -199,7 +199,7 @@ def test_the_chart_library_is_the_one_that_its_note_says() -> None:
 
 
 def test_no_script_of_ours_writes_markup() -> None:
-    for name in ("packing.js", "numbers.js", "drawing.js", "charts.js", "tables.js", "page.js"):
+    for name in ("packing.js", "numbers.js", "marking.js", "drawing.js", "charts.js", "tables.js", "page.js"):
         script = (resources.files("kiseki.report.html") / name).read_text("utf-8")
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|Function\(", script)
 

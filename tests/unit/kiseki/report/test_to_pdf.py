@@ -39,6 +39,7 @@ from kiseki.report.document import (
 )
 from kiseki.report.dossier import gather
 from kiseki.report.pdf.columns import PADDING, ROOM, columns
+from kiseki.report.pdf.layout import lay_out
 from kiseki.report.pdf.text import BREAK, breakable, ems, shown
 from kiseki.report.sections import build_document
 from kiseki.report.to_json import to_json
@@ -410,6 +411,39 @@ def test_columns_fit_the_page_and_numbers_fit_their_column(table: tuple[list[str
         for row in rows:
             for place in numeric:
                 assert ems(row[place]) * measured.size + PADDING <= measured.widths[place] + 0.01
+
+
+def statistics_of(rows: int) -> Table:
+    numbers = (*["536,715,264"] * 5, "1,200", "120", "0")
+    return Table(
+        head=("Metric", "Unit", "Min", "Max", "Mean", "Std", "Last", "Last step", "n", "Not finite"),
+        rows=tuple((f"so8t/layer_{100 + number}/orthogonality_error", "none", *numbers) for number in range(rows)),
+        numeric=frozenset(range(2, 10)),
+        caption="Training rows",
+    )
+
+
+def test_the_type_of_a_long_table_is_smaller_where_that_saves_pages() -> None:
+    def set_as(table: Table) -> tuple[float, set[int]]:
+        rows = [[shown(cell) for cell in row] for row in table.rows]
+        measured = columns([shown(cell) for cell in table.head], rows, table.numeric)
+        return measured.size, set(map(measured.lines, rows))
+
+    (long_size, long_lines), (short_size, short_lines) = set_as(statistics_of(100)), set_as(statistics_of(3))
+    assert (long_lines, short_lines) == ({2}, {3})
+    assert 7.0 <= long_size < short_size
+
+
+def test_the_first_of_an_odd_number_of_diagrams_stands_alone_so_that_no_cell_is_empty() -> None:
+    (section,) = lay_out(document(*(curves(f"metric {number}") for number in range(7))), None, "").data["sections"]
+    first, others = section["blocks"]
+    assert (first["kind"], len(others["diagrams"])) == ("diagram", 6)
+    assert first["width"] > others["diagrams"][0]["width"]
+
+
+def test_appendices_begin_where_the_report_ends_and_not_on_a_page_of_their_own() -> None:
+    short = replace(document(Paragraph("結論")), appendices=(Section("settings", "全設定値", (Paragraph("値"),)),))
+    assert len(opened(to_pdf(short)).pages) == 3  # cover, contents, report
 
 
 @pytest.mark.parametrize("language", ["ja", "en"])

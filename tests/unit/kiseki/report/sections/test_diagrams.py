@@ -75,3 +75,20 @@ def test_a_band_reaches_from_the_lowest_to_the_highest_and_is_thinned_with_its_l
         low == value - 1 and high == value + 1 for value, (low, high) in zip(series.values, series.band, strict=True)
     )
     assert series.recorded == 20_000
+
+
+def test_a_band_breaks_where_one_of_its_columns_has_no_number_and_the_step_is_counted_and_marked() -> None:
+    whole, lost = column([1.0, 2.0, 3.0, 4.0, 5.0]), column([3.0, math.nan, math.inf, 4.0, 7.0])
+    series = band_series("layers", [whole, lost])
+    assert (series.recorded, series.non_finite_steps) == (5, (2, 3))
+    drawn = dict(zip(series.steps, zip(series.values, series.band, strict=True), strict=True))
+    assert (drawn[1], drawn[4], drawn[5]) == ((2.0, (1.0, 3.0)), (4.0, (4.0, 4.0)), (6.0, (5.0, 7.0)))
+    assert drawn[2][0] is None
+    note = diagram("Angle", "rad", [series], Marked(), speaker("en")).note
+    assert "layers 3/5" in note
+    assert "Not finite (NaN, ±∞): 2" in note
+
+
+def test_a_band_without_a_single_common_number_still_marks_its_steps() -> None:
+    series = band_series("layers", [column([math.nan, math.nan]), column([1.0, math.nan])])
+    assert (series.recorded, series.non_finite_steps, set(series.values)) == (2, (1, 2), {None})

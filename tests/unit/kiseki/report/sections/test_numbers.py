@@ -30,7 +30,7 @@ def test_a_value_and_a_threshold_that_differ_look_different(value: float, thresh
 
 @given(st.integers(min_value=0, max_value=2**60))
 def test_a_size_is_exact_in_both_languages(count: int) -> None:
-    assert f"{count:,} bytes" in size(count, speaker("en"))
+    assert f"{count:,} {'byte' if count == 1 else 'bytes'}" in size(count, speaker("en"))
     assert f"{count:,}バイト" in size(count, speaker("ja"))
 
 

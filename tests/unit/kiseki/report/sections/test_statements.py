@@ -54,9 +54,11 @@ def written(path: Path, content: object) -> Path:
     return path
 
 
-def text_of(folder: RunFolder, language: str, statements: Statements) -> str:
+def text_of(folder: RunFolder, language: str, statements: Statements, only: str = "") -> str:
     lines: list[str] = []
     for section in build_document(gather(folder, statements=statements), language).walk():
+        if only not in ("", section.key):
+            continue
         for block in section.blocks:
             if isinstance(block, Paragraph):
                 lines.append(block.text)
@@ -70,9 +72,72 @@ def text_of(folder: RunFolder, language: str, statements: Statements) -> str:
 @pytest.mark.parametrize("language", ["ja", "en"])
 def test_sources_cleaning_and_purpose_stand_in_the_report(folder: RunFolder, tmp_path: Path, language: str) -> None:
     text = text_of(folder, language, Statements(data=written(tmp_path / "data.json", DATA)))
-    for said in ("site-1", "CC-BY-4.0", "legal", "40 31 4 5", "privacy 31 29 card 2", "phone 7", "1,234", "77"):
+    privacy = {
+        "ja": "個人情報の検査（privacy） 31 29 クレジットカード番号（card）：2",
+        "en": "personal data (privacy) 31 29 credit card number (card): 2",
+    }[language]
+    phone = {"ja": "電話番号（phone） 7", "en": "telephone number (phone) 7"}[language]
+    for said in ("site-1", "CC-BY-4.0", "legal", "40 31 4 5", privacy, phone, "1,234", "77"):
         assert said in text, said
     assert PURPOSE[language] in text
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        (
+            "ja",
+            (
+                "データの名称 d",
+                "利用規約の遵守 利用規約を確認した出所：1/1",
+                "robots.txtの遵守 robots.txtにより取得しなかったページ：5",
+                "個人情報・機密情報の除外 個人情報の墨消し・除外：7件",
+                f"収集台帳の集計 77行（SHA-256：{'cd' * 32}）",
+                "データ目録（マニフェスト） 1ファイル、1,234件",
+            ),
+        ),
+        (
+            "en",
+            (
+                "Names of the data d",
+                "Terms of use Sources whose terms were reviewed: 1 of 1",
+                "robots.txt Pages left alone because of robots.txt: 5",
+                "Personal and confidential data Personal data removed: 7",
+                f"Ledger of the collection 77 lines (SHA-256: {'cd' * 32})",
+                "Manifest 1 file, 1,234 records",
+            ),
+        ),
+    ],
+)
+def test_the_rules_of_collecting_are_answered_from_the_statement(
+    folder: RunFolder, tmp_path: Path, language: str, said: tuple[str, ...]
+) -> None:
+    lines = text_of(folder, language, Statements(data=written(tmp_path / "data.json", DATA))).splitlines()
+    for beginning in said:
+        assert any(line.startswith(beginning) for line in lines), beginning
+
+
+def test_what_the_author_says_of_a_rule_comes_before_the_statement(tmp_path: Path) -> None:
+    config = {"data": {"names": ["own corpus"], "robots": "honoured"}}
+    with TrainingMetricsRecorder(tmp_path / "run", config=config, companion=False, save_plots=False) as recorder:
+        recorder.record_step(step=1, loss=1.0)
+    lines = text_of(recorder.folder, "en", Statements(data=written(tmp_path / "data.json", DATA))).splitlines()
+    assert {"Names of the data own corpus", "robots.txt honoured"} <= set(lines)
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_the_purpose_of_nsfw_text_is_said_once_and_its_labels_are_named(tmp_path: Path, language: str) -> None:
+    config = {"poc": {"safety": PURPOSE["ja"]}}
+    with TrainingMetricsRecorder(tmp_path / "run", config=config, companion=False, save_plots=False) as recorder:
+        recorder.record_step(step=1, loss=1.0)
+    text = text_of(recorder.folder, language, Statements(data=written(tmp_path / "data.json", DATA)), "nsfw")
+    assert sum(text.count(said) for said in PURPOSE.values()) == 1
+    assert PURPOSE[language] in text
+    expected = {
+        "ja": "NSFWデータの内訳 理由を示して断る（DENY）：20",
+        "en": "NSFW records by label to be declined with a reason (DENY): 20",
+    }
+    assert expected[language] in text.splitlines()
 
 
 @pytest.mark.parametrize("language", ["ja", "en"])

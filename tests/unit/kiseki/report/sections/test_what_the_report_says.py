@@ -121,7 +121,7 @@ def test_what_the_author_states_is_printed_and_what_is_missing_is_not_stated(
 
 
 def test_the_cover_says_who_may_read_it_and_stays_silent_when_nobody_said(documents: Documents) -> None:
-    assert documents["full", "ja"].cover.confidentiality == "取扱注意(提携先限り)"
+    assert documents["full", "ja"].cover.confidentiality == "取扱注意（提携先限り）"
     assert documents["full", "ja"].cover.title == "検証の件名 7"
     assert documents["bare", "ja"].cover.confidentiality == ""
     assert documents["bare", "ja"].cover.title == "モデル「tiny」の学習"
@@ -150,8 +150,8 @@ def test_an_estimate_of_energy_is_called_one_and_names_its_source(
 ) -> None:
     rows = {row[0]: row[1:] for row in tables(section(documents["full", "ja"], "compute"))[0].rows}
     assert dossiers["full"].compute.energy.how == "estimated"
-    assert rows["電力使用量(kWh)"][1].startswith("見積もり: 作成者が記載した平均消費電力 120 W")
-    assert "430 g/kWh(出典: 係数の出典)" in rows["CO2排出量(g)"][1]
+    assert rows["電力使用量（kWh）"][1].startswith("見積もり：作成者が記載した平均消費電力 120 W")
+    assert "430 g/kWh（出典：係数の出典）" in rows["CO2排出量（g）"][1]
 
 
 def test_without_an_environment_the_report_says_so(dossiers: Mapping[str, Dossier], text_of: TextOf) -> None:
@@ -210,10 +210,25 @@ def test_values_that_are_not_finite_are_gaps_and_their_steps_are_named(
 
 def test_a_diverged_run_is_not_told_by_its_last_finite_value(documents: Documents, text_of: TextOf) -> None:
     said = text_of(documents["diverged", "ja"].sections[0])
-    assert "最後の記録(ステップ100)は有限の値ではありません(NaN)" in said
+    assert "最後の記録（ステップ100）は有限の値ではありません（NaN）" in said
     assert "非有限値" in said
     headline = next(row for row in tables(documents["diverged", "ja"].sections[0])[1].rows if row[0] == "loss")
     assert headline[2:] == ("5", "3", "10", "NaN", "100")
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+def test_a_metric_has_one_last_value_wherever_it_stands(
+    documents: Documents, dossiers: Mapping[str, Dossier], section: SectionOf, language: str
+) -> None:
+    document = documents["diverged", language]
+    headlines = {row[0]: row[-2:] for row in tables(document.sections[0])[-1].rows}
+    training, evaluation = tables(section(document, "statistics"))
+    statistics = {row[0]: row[6:8] for row in (*evaluation.rows, *training.rows)}
+    assert headlines["loss"] == statistics["loss"] == ("NaN", "100")
+    assert headlines["eval_loss"] == statistics["eval_loss"] == ("NaN", "100")
+    with_baseline = build_document(replace(dossiers["full"], baseline=dossiers["diverged"]), language)
+    beside = {row[0]: row[2:] for row in tables(section(with_baseline, "baseline"))[0].rows}
+    assert beside["loss"] == ("4", "NaN", "—")
 
 
 def test_best_and_last_stand_apart_with_their_steps(tmp_path: Path, section: SectionOf) -> None:
@@ -407,6 +422,49 @@ def test_secrets_do_not_reach_the_report(tmp_path: Path, text_of: TextOf) -> Non
     everything = text_of((document.cover, list(document.walk())))
     assert "hunter2" not in everything
     assert "suzuki" not in everything
+
+
+@pytest.mark.parametrize(
+    ("live", "variables", "processes", "batch"),
+    [
+        ({"ranks": 2}, {"WORLD_SIZE": "8"}, "2", "2 × 4 × 2 = 16"),
+        ({}, {"WORLD_SIZE": "8"}, "8", "2 × 4 × 8 = 64"),
+        ({"ranks": 1}, {}, "1", "2 × 4 × 1 = 8"),
+        ({}, {}, "unknown", "2 × 4 = 8 per process; their number is unknown"),
+        ({}, {"WORLD_SIZE": "many"}, "unknown", "2 × 4 = 8 per process; their number is unknown"),
+    ],
+)
+def test_the_number_of_processes_is_the_trainers_else_the_launchers(
+    dossiers: Mapping[str, Dossier],
+    section: SectionOf,
+    live: Mapping[str, int],
+    variables: Mapping[str, str],
+    processes: str,
+    batch: str,
+) -> None:
+    dossier = replace(dossiers["full"], live=live, environment={"variables": variables})
+    told = facts(section(build_document(dossier, "en"), "training"))
+    assert (told["Processes"], told["Effective batch size"]) == (processes, batch)
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "told"),
+    [
+        ("cpu", "unknown", ("なし（CPUで学習）", "none (trained on the CPU)")),
+        ("cuda", "unknown", ("不明", "unknown")),
+        (None, "unknown", ("不明", "unknown")),
+        ("cpu", [{"name": "H100"}], ("H100 × 1", "H100 × 1")),
+        ("cuda", [], ("なし", "none")),
+    ],
+)
+def test_a_run_on_the_cpu_of_a_machine_without_a_known_gpu_had_none(
+    dossiers: Mapping[str, Dossier], section: SectionOf, device: str | None, gpus: object, told: tuple[str, str]
+) -> None:
+    dossier = replace(dossiers["full"], live={"device": device}, environment={"gpus": gpus, "gpu_driver": "unknown"})
+    for language, expected in zip(("ja", "en"), told, strict=True):
+        document = build_document(dossier, language)
+        for key in ("hardware", "compute"):
+            assert facts(section(document, key))["GPU"] == expected
 
 
 # -- beside a baseline --------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import io
 import math
 import re
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import scipy.stats
 
 from kiseki import TrainingMetricsRecorder
 from kiseki.errors import UsageError
+from kiseki.record.side_files import write_side_file
 from kiseki.report.document import Curves, Notice, Table, Tone
 from kiseki.report.several.document import several_document
 from kiseki.report.several.facts import gather_several
@@ -43,6 +45,14 @@ def make_run(tmp_path: Path) -> MakeRun:
         return recorder.folder
 
     return make
+
+
+def with_live(folder: RunFolder, **live: int) -> RunFolder:
+    """The run, to which the trainer has handed over what its model and launcher really were."""
+    with closing(TrainingMetricsRecorder(folder.root, companion=False, save_plots=False, resume_step=5)) as recorder:
+        path = recorder.folder.side_file("report_inputs", 2)
+        recorder.mark("report_inputs", file=path.name, sha256=write_side_file(path, "report_inputs", {"live": live}))
+    return folder
 
 
 @pytest.fixture
@@ -75,6 +85,19 @@ def test_runs_that_differ_in_more_are_warned_of(make_run: MakeRun, language: str
     assert notice.tone is Tone.CAUTION
 
 
+def test_runs_on_different_numbers_of_processes_are_no_replicates(runs: list[RunFolder]) -> None:
+    several = gather_several([with_live(runs[0], ranks=1), with_live(runs[1], ranks=2)], now=NOW)
+    assert not several.replicates
+    assert several.differing["ranks"] == (1, 2)
+
+
+def test_that_one_run_was_resumed_makes_no_difference_in_settings(make_run: MakeRun) -> None:
+    runs = [make_run(1, eval_on_start=True), make_run(2, eval_on_start=False)]
+    several = gather_several(runs, now=NOW)
+    assert several.replicates
+    assert several.differing == {"training.seed": (1, 2)}
+
+
 def test_a_metric_that_only_one_run_has_is_named_and_left_out(make_run: MakeRun) -> None:
     with_more = make_run(1)
     other = TrainingMetricsRecorder(with_more.root.parent / "other", companion=False, save_plots=False)
@@ -98,6 +121,17 @@ def test_the_curves_are_the_mean_with_the_range_of_the_runs(runs: list[RunFolder
     assert loss.steps == (1, 2, 3, 4, 5)
     assert loss.values[-1] == pytest.approx(sum(FINALS) / 3)
     assert loss.band[-1] == (min(FINALS), max(FINALS))
+
+
+def test_every_diagram_has_a_title(make_run: MakeRun) -> None:
+    runs = [make_run(seed) for seed in (1, 2)]
+    for run in runs:
+        with closing(TrainingMetricsRecorder(run.root, companion=False, save_plots=False, resume_step=5)) as recorder:
+            recorder.record_step(step=6, loss=1.0, own_metric=1.0)
+    document = several_document(gather_several(runs, now=NOW))
+    curves = [block for section in document.walk() for block in section.blocks if isinstance(block, Curves)]
+    assert "own_metric" in [one.title for one in curves]
+    assert all(one.title for one in curves)
 
 
 def test_both_languages_have_the_same_sections_and_numbers(runs: list[RunFolder]) -> None:
