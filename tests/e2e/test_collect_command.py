@@ -182,3 +182,23 @@ def test_an_old_review_is_warned_about(site: Site, tmp_path: Path) -> None:
     ended = run(sources, tmp_path / "out")
     assert ended.code == 0
     assert "warning: a: the terms were reviewed on 2020-01-01" in ended.out
+
+
+@pytest.mark.parametrize("change", ["edited", "missing"])
+def test_a_kept_page_that_is_not_what_was_kept_is_one_line_and_nothing_is_asked(
+    change: str, site: Site, tmp_path: Path
+) -> None:
+    site.answers["a.test", "/"] = Answer(page("a", "/1"))
+    site.answers["a.test", "/1"] = site.answers["a.test", "/added"] = Answer(page("one"))
+    sources = write_registry(tmp_path, registry(site, [{"host": "a.test"}]))
+    assert run(sources, tmp_path / "out").code == 0
+    asked = len(site.asked)
+    (kept,) = [path for path in (tmp_path / "out" / "pages").rglob("*.html") if b'href="/1"' in path.read_bytes()]
+    if change == "missing":
+        kept.unlink()
+    else:
+        kept.write_bytes(kept.read_bytes() + b'<a href="/added">')
+    ended = run(sources, tmp_path / "out")
+    assert (ended.code, len(ended.err.splitlines())) == (1, 1)
+    assert f"{kept.name}: not what was collected" in ended.err
+    assert len(site.asked) == asked

@@ -58,7 +58,7 @@ def collect(context: click.Context, sources: Path, out: Path) -> None:
       contact: https://example.org/crawler  # a page that says who collects
       sources:
         - id: city-library
-          base_urls: [https://library.example.org/]
+          base_urls: [https://library.example.org/articles/]
           tier: 1                           # trust: 1 authorities, 2 institutions, 3 others
           terms_url: https://library.example.org/terms
           licence: CC-BY-4.0
@@ -69,7 +69,7 @@ def collect(context: click.Context, sources: Path, out: Path) -> None:
 
     Also: seconds_between_requests, max_pages, max_depth, sitemaps, terms_sha256 (see docs/guide/data-policy.md).
 
-    Exit code: 0 done, 1 the disk refused or the ledger is damaged, 2 wrong use or bad input, 130 interrupted.
+    Exit code: 0 done, 1 the disk refused, or ledger or pages are damaged, 2 wrong use or bad input, 130 interrupted.
     """
     context.exit(collect_and_tell(sources, out))
 

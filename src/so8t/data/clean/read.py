@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ class Read(PipelineStep):  # type: ignore[misc]
         html = row.html is not None
         text = row.text if row.text is not None else row.html
         if text is None and row.file is not None:
-            text = decode(self._content(row.file))
+            text = decode(self._content(row.file, row.sha256))
             html = row.content_type in _HTML_TYPES or Path(row.file).suffix.lower() in _HTML_SUFFIXES
         if not text:
             raise _Unreadable("empty")
@@ -103,16 +104,20 @@ class Read(PipelineStep):  # type: ignore[misc]
         }
         return Document(text=text, id=identity, metadata=known)
 
-    def _content(self, name: str) -> bytes:
+    def _content(self, name: str, sha256: str | None) -> bytes:
         path = (self._folder / name).resolve()
         if not path.is_relative_to(self._folder.resolve()):
             raise _Unreadable("outside the input")
         try:
             if path.stat().st_size > LARGEST_BYTES:
                 raise _Unreadable("too large")
-            return path.read_bytes()
+            content = path.read_bytes()
         except OSError:
             raise _Unreadable("unreadable") from None
+        # what comes out bears this digest, by which the ledger knows it
+        if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+            raise _Unreadable("changed since it was collected")
+        return content
 
 
 def lines(path: Path, start: int, end: int) -> Iterator[bytes | None]:

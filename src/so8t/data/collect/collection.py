@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from so8t.data.collect.addresses import AddressBook
 from so8t.data.collect.decisions import OUTCOME_OF, Decision, Outcome, Reason, Refused, RobotsEvidence
 from so8t.data.collect.ledger import DECISION, ROBOTS, STOP, TERMS, CannotWrite, Content, Ledger, Stop, is_final
 from so8t.data.collect.limits import Limits
+from so8t.data.collect.origin import origin_of
 from so8t.data.collect.registry import Registry, Source
 from so8t.data.collect.robots_policy import RobotsRules
-from so8t.data.collect.scope import Scope, is_trap, origin_of, same_page
+from so8t.data.collect.scope import Scope, is_trap, same_page
 from so8t.data.collect.site_rules import SiteRulesCache
 from so8t.data.collect.store import ROBOTS_FILES, TERMS_FILES, Store
 
@@ -95,6 +96,7 @@ class Collection:
         self.halt: Callable[[], None] = lambda: None
         self.ending = False
         self.over_budget: Counter[str] = Counter()
+        self._clock = clock
         self._ledger = ledger
         self._on_decision = on_decision
         earlier = ledger.earlier
@@ -106,11 +108,16 @@ class Collection:
         )
         self._failures_in_a_row: Counter[str] = Counter()
         self._terms: dict[str, str] = {}
+        self._refused: dict[str, tuple[Reason, str | None]] = {}
 
     @property
     def earlier(self) -> Content:
         """What earlier runs into the same folder left."""
         return self._ledger.earlier
+
+    def now(self) -> datetime:
+        """The time, in UTC."""
+        return datetime.fromtimestamp(self._clock.wall_nanoseconds() / 1e9, UTC)
 
     # -- what may be asked ---------------------------------------------------------------------------------------
 
@@ -133,9 +140,22 @@ class Collection:
         self._seen.add(page)
         return Candidate(url, source, depth, redirects, changed)
 
-    def is_unsettled(self, url: str) -> bool:
-        """Whether nothing final was decided about an address, and nothing is under way."""
-        return same_page(url) not in self._seen
+    def refuse(self, source: Source, reason: Reason, detail: str | None = None) -> None:
+        """Ask for no page of a source in this run."""
+        self._refused[source.id] = (reason, detail)
+
+    def is_settled(self, source: Source) -> bool:
+        """Whether it is known by now if pages of a source may be asked for in this run."""
+        return source.id in self._terms or source.id in self._refused
+
+    def check_terms(self, source: Source) -> None:
+        """Let a source pass whose terms were accepted in this run.
+
+        Raises:
+            Refused: they were not.
+        """
+        if source.id not in self._terms:
+            raise Refused(*self._refused[source.id])
 
     def may_go(self, url: str) -> None:
         """Let a request pass whose host is still to be asked.

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IHostnameResolver, IHostResolution
 from zope.interface import implementer  # type: ignore[import-untyped]
 
 from so8t.data.collect.addresses import AddressBook
-from so8t.data.collect.scope import origin_of
+from so8t.data.collect.origin import origin_of
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -9,10 +10,19 @@ from typing import NamedTuple
 from scrapy.responsetypes import responsetypes
 
 from so8t.data.collect.collection import Candidate, Collection
-from so8t.data.collect.decisions import Outcome
+from so8t.data.collect.decisions import Decision, Outcome
 from so8t.data.collect.ledger import is_final
 from so8t.data.collect.page import Page, read_page
 from so8t.data.collect.registry import Source
+from so8t.errors import So8tError
+
+_REMEDY = "restore it, or collect into another folder with --out"
+
+
+class PageChanged(So8tError):
+    """A page that was kept is not there any more as it was kept."""
+
+    exit_code = 1
 
 
 class Found(NamedTuple):
@@ -28,6 +38,9 @@ def found_before(collection: Collection) -> list[Found]:
 
     Nothing but the ledger and the pages themselves is needed, and so nothing else can be lost: the links of a page
     that was kept are found again in it.
+
+    Raises:
+        PageChanged: a page is not what was kept.
     """
     found = []
     for decision in collection.earlier.decisions.values():
@@ -36,7 +49,7 @@ def found_before(collection: Collection) -> list[Found]:
         elif decision.redirect is not None and decision.outcome is Outcome.REDIRECTED:
             found.append(Found(decision.redirect, decision.depth, 1))
         elif decision.file is not None and decision.found.get("links", 0) > decision.found.get("nofollow", 0):
-            page = read_again(collection.root / decision.file, decision.url, decision.content_type or "")
+            page = read_again(collection.root, decision)
             found += [Found(link.url, decision.depth + 1, 0) for link in page.links if not link.nofollow]
     return found
 
@@ -56,14 +69,23 @@ def frontier(collection: Collection, source: Source, before: Iterable[Found]) ->
                 yield candidate
 
 
-def read_again(path: Path, url: str, stated_type: str) -> Page:
+def read_again(root: Path, decision: Decision) -> Page:
     """Read a page that was kept, as it was read when it came.
 
     Args:
-        path: its file.
-        url: its address.
-        stated_type: its `Content-Type` header.
+        root: the collection's folder.
+        decision: the one that kept it.
+
+    Raises:
+        PageChanged: it is not what was kept.
     """
-    body, headers = path.read_bytes(), {"Content-Type": stated_type}
+    path, url, stated_type = root / str(decision.file), decision.url, decision.content_type or ""
+    try:
+        body = path.read_bytes()
+    except OSError as error:
+        raise PageChanged(f"{path}: not what was collected: {error.strerror}; {_REMEDY}") from None
+    if hashlib.sha256(body).hexdigest() != decision.sha256:
+        raise PageChanged(f"{path}: not what was collected, for its digest is another one; {_REMEDY}")
+    headers = {"Content-Type": stated_type}
     response_class = responsetypes.from_args(headers={b"Content-Type": stated_type.encode("latin-1")}, body=body)
     return read_page(response_class(url, headers=headers, body=body))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from scrapy.http import Response
 
@@ -38,14 +39,15 @@ class Verdict:
         return OUTCOME_OF[self.reason] is Outcome.STOPPED
 
 
-def judge(response: Response, product_token: str) -> Verdict:
+def judge(response: Response, product_token: str, now: datetime) -> Verdict:
     """Judge a response by status, type, content and what it says about being kept.
 
     Args:
         response: its body decompressed.
         product_token: the crawler's name in robots directives.
+        now: the time.
     """
-    return _judge_status(response) or _judge_content(response, product_token)
+    return _judge_status(response) or _judge_content(response, product_token, now)
 
 
 def _judge_status(response: Response) -> Verdict | None:
@@ -70,7 +72,7 @@ def _redirect(response: Response) -> Verdict:
     return Verdict(Reason.REDIRECTED, redirect=target)
 
 
-def _judge_content(response: Response, product_token: str) -> Verdict:
+def _judge_content(response: Response, product_token: str, now: datetime) -> Verdict:
     kind = content_type(response)
     if kind not in PAGE_TYPES:
         return Verdict(Reason.CONTENT_TYPE, kind[:100] or "none")
@@ -81,6 +83,7 @@ def _judge_content(response: Response, product_token: str) -> Verdict:
         return Verdict(wall)
     signals = read_signals(
         product_token,
+        now,
         robots_tags=header_values(response, "X-Robots-Tag"),
         metas=page.metas,
         tdm_headers=header_values(response, "TDM-Reservation"),

@@ -70,17 +70,18 @@ class Content:
     """What a ledger says.
 
     Attributes:
-        opened: the last `open` line; empty without one.
+        sources: every source that a run was given, by its id, as the last of these runs had it; those of the last run
+            come first.
         decisions: the latest decision on every page, by `same_page` of its address.
         stops: by host, the last.
-        terms: the last `terms` line of every source, by its id.
+        terms: the last `terms` line of every source that was not refused for them, by its id.
         lines: how many lines.
         bytes: length up to the last good line.
         sha256: digest of these bytes.
         damage: what is wrong with it, in words; empty when all is well.
     """
 
-    opened: dict[str, Any] = field(default_factory=dict)
+    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
     decisions: dict[str, Decision] = field(default_factory=dict)
     stops: dict[str, Stop] = field(default_factory=dict)
     terms: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -110,9 +111,11 @@ def read_ledger(folder: Path) -> Content:
             content.stops[stop.host] = stop
         elif kind == TERMS:
             terms = msgspec.json.decode(payload, type=dict[str, Any])
-            content.terms[terms["source"]] = terms
+            if terms.get("refused") is None:
+                content.terms[terms["source"]] = terms
         elif kind == OPEN:
-            content.opened = msgspec.json.decode(payload)
+            given = {source["id"]: source for source in msgspec.json.decode(payload).get("sources", [])}
+            content.sources = given | {name: source for name, source in content.sources.items() if name not in given}
     content.lines, content.bytes, content.sha256 = reader.lines, reader.good_bytes, reader.digest.hexdigest()
     content.damage = tuple(f"line {damage.line}: {damage.what}" for damage in reader.damage)
     return content

@@ -12,9 +12,9 @@ from scrapy.http import Response
 from so8t.data.collect.collection import Collection
 from so8t.data.collect.decisions import Reason, Refused
 from so8t.data.collect.failures import reason_of
+from so8t.data.collect.origin import origin_of
 from so8t.data.collect.page import content_type, header_values
 from so8t.data.collect.robots_policy import Answer
-from so8t.data.collect.scope import origin_of
 from so8t.data.collect.site_rules import Hop
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ need no leave."""
 
 
 class RulesMiddleware:
-    """Asks for every rule before a request, in the order: stopped, private, robots.txt, reservation, budget.
+    """Asks for every rule before a request, in the order: terms, stopped, private, robots.txt, reservation, budget.
 
     Args:
         crawler: its engine sends the requests for a site's own files.
@@ -55,6 +55,8 @@ class RulesMiddleware:
             Ended: the collection comes to its end.
         """
         collection, source, role = self._collection, request.meta["source"], request.meta["role"]
+        if role in (PAGE, SITEMAP):
+            collection.check_terms(source)
         collection.may_go(request.url)
         await asyncio.to_thread(collection.addresses.pin, origin_of(request.url).host)
         self._pace(request, source.seconds_between_requests)

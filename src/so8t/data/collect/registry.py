@@ -5,7 +5,7 @@
     contact: https://example.org/crawler      # stands in the user agent: where a site's owner finds us
     sources:
       - id: e-gov-laws
-        base_urls: [https://laws.e-gov.go.jp/]
+        base_urls: [https://laws.e-gov.go.jp/law/]
         tier: 1                                # 1 authorities, 2 institutions, 3 others
         terms_url: https://www.e-gov.go.jp/terms
         licence: CC-BY-4.0
@@ -26,10 +26,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from so8t.data.collect.origin import origin_of
 from so8t.data.collect.registry_file import RegistryError, RegistryFile, read_registry_file
 
 __all__ = ["Registry", "RegistryError", "Source", "load_registry", "review_warnings"]
@@ -47,14 +48,15 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     Attributes:
         id: a short name; evidence and counts refer to it.
-        base_urls: where to begin. Host, scheme and port of each are the source's; links to others are not followed.
+        base_urls: where to begin, below `allowed_paths`. Host, scheme and port of each are the source's; a link to
+            others is followed only into another source of the registry, by that one's own review, terms and rules.
         tier: trust, 1 (highest) to 3; decides the order.
         terms_url: the page that says under which conditions the content may be used. Its text is digested at each run.
         licence: as reports name it.
         purpose: what the content is wanted for.
         reviewed_by: the role that read the terms; None when nobody has.
         reviewed_at: when.
-        allowed_paths: `/law/` is everything below, `/law` also that page itself.
+        allowed_paths: `/law/` is everything below, `/law` also that page itself; percent-encoded or not.
         seconds_between_requests: the pause between two requests to one of its hosts; `Crawl-delay` can lengthen it.
         max_pages: how many of its pages are fetched at most.
         max_depth: how many links away from a base URL.
@@ -81,6 +83,11 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def reviewed(self) -> bool:
         """Whether somebody has read the terms."""
         return bool(self.reviewed_by) and self.reviewed_at is not None
+
+    def allows_path_of(self, url: str) -> bool:
+        """Whether the path of an address is one that may be asked for; its host is not looked at."""
+        path = _unescaped(urlsplit(url).path) or "/"
+        return any(_is_below(path, _unescaped(allowed)) for allowed in self.allowed_paths)
 
 
 class Registry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -179,6 +186,8 @@ def _problems(registry: Registry) -> Iterator[tuple[list[str | int], str, str]]:
             yield steps, f"source {source.id}", f"the id stands {times[source.id]} times: give each source its own"
         for problem in _problems_of(source):
             yield steps, f"source {source.id}", problem
+        for key, number, problem in _misplaced(source):
+            yield [*steps, key, number], f"source {source.id}: {key}", problem
 
 
 def _problems_of(source: Source) -> list[str]:
@@ -204,6 +213,28 @@ def _problems_of(source: Source) -> list[str]:
             problems.append(f"{url!r} is no web address: write https://host/path, without user name or fragment")
     problems += [f"allowed path {path!r} does not begin with /" for path in source.allowed_paths if path[:1] != "/"]
     return problems
+
+
+def _misplaced(source: Source) -> Iterator[tuple[str, int, str]]:
+    """Key, index and what is wrong, of addresses that could never be asked for by the source's own rules."""
+    for number, url in enumerate(source.base_urls):
+        if not source.allows_path_of(url):
+            said = "is not below allowed_paths, so it would never be asked for: allow its path or begin elsewhere"
+            yield "base_urls", number, f"{url} {said}"
+    origins = {origin_of(url) for url in source.base_urls}
+    for number, url in enumerate(source.sitemaps):
+        if origin_of(url) not in origins:
+            said = "is on none of the hosts of base_urls, scheme and port included: leave it out"
+            yield "sitemaps", number, f"{url} {said}"
+
+
+def _is_below(path: str, allowed: str) -> bool:
+    return path.startswith(allowed) if allowed.endswith("/") else path == allowed or path.startswith(allowed + "/")
+
+
+def _unescaped(path: str) -> str:
+    # octets that are no text must not all become the same replacement character
+    return unquote(path, errors="surrogateescape")
 
 
 def _is_web_address(text: str) -> bool:

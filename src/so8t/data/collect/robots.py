@@ -30,7 +30,7 @@ _ALLOW = (b"allow",)
 _CRAWL_DELAY = (b"crawl-delay", b"crawldelay")
 _USAGE = (b"content-signal", b"content-usage")
 
-_NO_TRAINING = re.compile(rb"(?:^|[\s,])(?:ai-train\s*=\s*no|train-ai\s*=\s*n)(?:$|[\s,])", re.IGNORECASE)
+_NO_TRAINING = re.compile(rb"(?:^|[\s,;])(?:ai-train\s*=\s*no|train-ai\s*=\s*n)(?:$|[\s,;])", re.IGNORECASE)
 
 
 class Rule(NamedTuple):
@@ -70,7 +70,7 @@ class RobotsFile:
         rules: in file order; those of every group that names the crawler, or those for `*` where none does.
         crawl_delay_seconds: the longest `Crawl-delay` among them; None without one. Not in the RFC.
         no_training: whether they say that content is not for training models (`Content-Signal: ai-train=no`,
-            `Content-Usage: train-ai=n`). Not in the RFC.
+            `Content-Usage: train-ai=n`). Not in the RFC. Said before any group, it is said to every crawler.
     """
 
     rules: tuple[Rule, ...]
@@ -92,11 +92,12 @@ class RobotsFile:
             >>> file.decide("https://example.org/").allowed
             False
         """
-        named, anyone = _Group(), _Group()
-        name_found = group_is_closed = False
+        named, anyone, before_all = _Group(), _Group(), _Group()
+        name_found = group_is_closed = in_groups = False
         current: set[str] = set()
         for number, key, value in _lines(body):
             if key.startswith(_USER_AGENT):
+                in_groups = True
                 if group_is_closed:
                     current, group_is_closed = set(), False
                 if value[:1] == b"*" and (len(value) == 1 or value[1:2].isspace()):
@@ -106,10 +107,13 @@ class RobotsFile:
                     name_found = True
                 continue
             target = named if "named" in current else anyone if current else None
-            if target is not None and target.take(number, key, value):
+            if not in_groups:
+                before_all.take(number, key, value)
+            elif target is not None and target.take(number, key, value):
                 group_is_closed = True
         chosen = named if name_found else anyone
-        return cls(tuple(chosen.rules), chosen.crawl_delay_seconds, chosen.no_training)
+        no_training = chosen.no_training or before_all.no_training
+        return cls(tuple(chosen.rules), chosen.crawl_delay_seconds, no_training)
 
     def decide(self, url: str) -> Decision:
         """Say whether a URL may be fetched. Its non-ASCII characters should be percent-encoded.

@@ -7,6 +7,7 @@ answers with something that is no robots.txt, permits nothing.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
@@ -69,7 +70,7 @@ class RobotsRules:
         if self.forbidden is not None:
             raise Refused(self.forbidden, self.answer.error or None, self.evidence)
         decision = self.file.decide(url)
-        plain = _unescaped(url)
+        plain = plain_spelling(url)
         if decision.allowed and plain != url:
             decision = min(decision, self.file.decide(plain), key=lambda one: one.allowed)
         evidence = self.evidence
@@ -115,7 +116,7 @@ def _why_forbidden(answer: Answer) -> Reason | None:
         return None
     if not 200 <= status < 300:
         return Reason.ROBOTS_UNREACHABLE
-    return Reason.ROBOTS_UNREADABLE if _is_page(answer) else None
+    return Reason.ROBOTS_UNREADABLE if _is_page(answer) or _is_utf16(answer.body) else None
 
 
 def _is_page(answer: Answer) -> bool:
@@ -123,6 +124,16 @@ def _is_page(answer: Answer) -> bool:
     return start.startswith(_HTML_BEGINS) or answer.content_type.startswith(("text/html", "application/xhtml"))
 
 
-def _unescaped(url: str) -> str:
-    """The address with everything escaped that must be, and nothing that need not be."""
+def _is_utf16(body: bytes) -> bool:
+    """Whether no rule in it could be seen: the RFC knows UTF-8 only."""
+    return body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in body[:2]
+
+
+def plain_spelling(url: str) -> str:
+    """The address, or a path, with everything escaped that must be, and nothing that need not be.
+
+    Example:
+        >>> plain_spelling("https://a.example/%6Caw/道")
+        'https://a.example/law/%E9%81%93'
+    """
     return quote(unquote(url, errors="surrogateescape"), safe=":/?#[]@!$&'()*+,;=%", errors="surrogateescape")

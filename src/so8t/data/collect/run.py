@@ -25,6 +25,7 @@ from so8t.data.collect.addresses import AddressBook, Lookup, Network, system_loo
 from so8t.data.collect.collection import Collection
 from so8t.data.collect.connecting import GatedHandler, PinnedResolver
 from so8t.data.collect.decisions import Decision
+from so8t.data.collect.frontier import Found, found_before
 from so8t.data.collect.ledger import CannotWrite, Ledger
 from so8t.data.collect.limits import Limits
 from so8t.data.collect.middleware import RulesMiddleware
@@ -97,6 +98,7 @@ def run_collection(
         RegistryError: the registry is wrong.
         RunFolderError: the folder cannot be written, or another process collects into it.
         JournalDamaged: the ledger is not what was written.
+        PageChanged: a page is not what was kept.
         CannotWrite: evidence or a page could not be written; the collection ended there.
     """
     registry = load_registry(sources)
@@ -114,7 +116,7 @@ def run_collection(
     )
     ended = "fault"
     try:
-        ended = _crawl(collection)
+        ended = _crawl(collection, found_before(collection))
     finally:
         ledger.close({"ended": "fault" if collection.fault else ended, "over_budget": dict(collection.over_budget)})
     if collection.fault is not None:
@@ -147,7 +149,7 @@ def _opened(registry: Registry, sources: Path) -> dict[str, Any]:
     }
 
 
-def _crawl(collection: Collection) -> str:
+def _crawl(collection: Collection, before: Sequence[Found]) -> str:
     """Run the engine to its end; says how it ended."""
     process = _Process(_settings(collection))
     crawler = process.create_crawler(CollectSpider)
@@ -161,7 +163,7 @@ def _crawl(collection: Collection) -> str:
 
     collection.halt = halt
     crawler.signals.connect(on_spider_error, signals.spider_error)
-    process.crawl(crawler, collection=collection)
+    process.crawl(crawler, collection=collection, before=before)
     process.start()
     spider = crawler.spider
     return spider.ended if isinstance(spider, CollectSpider) else "fault"

@@ -4,47 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from w3lib.url import canonicalize_url, safe_url_string
 
 from so8t.data.collect.limits import Limits
+from so8t.data.collect.origin import DEFAULT_PORTS, Origin, origin_of
 from so8t.data.collect.registry import Registry, Source
 
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
-
-
-class Origin(NamedTuple):
-    """What robots.txt rules belong to: scheme, host and port together (RFC 9309, 2.3)."""
-
-    scheme: str
-    host: str
-    port: int
-
-    @property
-    def root(self) -> str:
-        """The site's address, without a slash at its end."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == _DEFAULT_PORTS.get(self.scheme) else f":{self.port}"
-        return f"{self.scheme}://{host}{port}"
-
-
-def origin_of(url: str) -> Origin:
-    """Scheme, host and port of an absolute address.
-
-    Raises:
-        ValueError: it has no host, or its port is no number.
-
-    Example:
-        >>> origin_of("HTTPS://Example.org/a") == origin_of("https://example.org:443/b")
-        True
-    """
-    parts = urlsplit(url)
-    if not parts.hostname:
-        raise ValueError(f"{url} has no host")
-    return Origin(parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme, 0))
 
 
 def written(url: str) -> str | None:
@@ -60,7 +28,7 @@ def written(url: str) -> str | None:
     except ValueError:
         return None
     is_named = _HOST.fullmatch(origin.host) is not None
-    if origin.scheme not in _DEFAULT_PORTS or parts.username is not None or parts.password is not None or not is_named:
+    if origin.scheme not in DEFAULT_PORTS or parts.username is not None or parts.password is not None or not is_named:
         return None
     return urlunsplit((origin.scheme, origin.root.partition("://")[2], parts.path or "/", parts.query, ""))
 
@@ -116,16 +84,8 @@ class Scope:
 
     def source_of(self, url: str) -> Source | None:
         """The source with this origin and path; the most trusted where several have it; None outside all of them."""
-        path = unquote(urlsplit(url).path) or "/"
-        for source in self._by_origin.get(origin_of(url), []):
-            if any(_is_below(path, allowed) for allowed in source.allowed_paths):
-                return source
-        return None
+        return next((source for source in self._by_origin.get(origin_of(url), []) if source.allows_path_of(url)), None)
 
     def is_on_its_host(self, source: Source, url: str) -> bool:
         """Whether an address has one of the source's origins, whatever its path."""
         return source in self._by_origin.get(origin_of(url), [])
-
-
-def _is_below(path: str, allowed: str) -> bool:
-    return path.startswith(allowed) if allowed.endswith("/") else path == allowed or path.startswith(allowed + "/")

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from kiseki.record.clock import Clock
 from so8t.data.collect.decisions import Refused
 from so8t.data.collect.limits import Limits
+from so8t.data.collect.origin import Origin, origin_of
 from so8t.data.collect.robots_policy import Answer, RobotsRules, judge_robots
-from so8t.data.collect.scope import Origin, led_to, origin_of
+from so8t.data.collect.scope import led_to
 from so8t.data.collect.tdm import WELL_KNOWN, TdmRules, judge_tdm
 
 REDIRECT_STATUSES = frozenset({301, 302, 303, 307, 308})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from datetime import date
 from typing import NamedTuple
 
@@ -11,6 +12,9 @@ from so8t.data.collect.scope import written
 
 _MOST_ENTRIES = 50_000
 """As many as the protocol permits in one file."""
+_MOST_BYTES = 50 << 20
+"""As large as the protocol permits a file to be, unpacked."""
+_GZIP = b"\x1f\x8b"
 
 
 class Listed(NamedTuple):
@@ -33,7 +37,7 @@ class Sitemap(NamedTuple):
 
 
 def read_sitemap(body: bytes) -> Sitemap:
-    """Read a sitemap or an index of them; what cannot be read is left out. Entities are not expanded.
+    """Read a sitemap or an index of them, packed or not; what cannot be read is left out. Entities are not expanded.
 
     Example:
         >>> found = read_sitemap(b"<urlset><url><loc>https://a.example/1</loc></url><url>"
@@ -43,7 +47,7 @@ def read_sitemap(body: bytes) -> Sitemap:
     """
     parser = etree.XMLParser(recover=True, resolve_entities=False, no_network=True, huge_tree=False)
     try:
-        root = etree.fromstring(body, parser)
+        root = etree.fromstring(_unpacked(body), parser)
     except (etree.XMLSyntaxError, ValueError):
         root = None
     pages, sitemaps = [], []
@@ -58,6 +62,16 @@ def read_sitemap(body: bytes) -> Sitemap:
             pages.append(Listed(url, _day(said.get("lastmod", ""))))
     pages.sort(key=lambda page: page.changed or date.min, reverse=True)
     return Sitemap(tuple(pages), tuple(sitemaps))
+
+
+def _unpacked(body: bytes) -> bytes:
+    """The file itself where it came as `.xml.gz`, which servers send as it is; no more of it than may be."""
+    if not body.startswith(_GZIP):
+        return body
+    try:
+        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(body, _MOST_BYTES)
+    except zlib.error:
+        return b""
 
 
 def _day(text: str) -> date | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import date
 from typing import Any
 
@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from so8t.data.collect.collection import Candidate, Collection, Ended, OverBudget
 from so8t.data.collect.decisions import Reason, Refused
 from so8t.data.collect.failures import reason_of
-from so8t.data.collect.frontier import found_before, frontier
+from so8t.data.collect.frontier import Found, frontier
 from so8t.data.collect.judge import Verdict, judge
 from so8t.data.collect.middleware import PAGE, SITE_FILE, SITEMAP, TERMS_PAGE
 from so8t.data.collect.page import PAGE_TYPES, content_type, read_page
@@ -33,6 +33,7 @@ class CollectSpider(Spider):
 
     Args:
         collection: its state.
+        before: what earlier runs into the same folder found.
 
     Attributes:
         ended: why the crawl ended, as the engine says: `finished`, or `shutdown` when interrupted.
@@ -40,11 +41,12 @@ class CollectSpider(Spider):
 
     name = "collect"
 
-    def __init__(self, collection: Collection, **more: Any) -> None:
+    def __init__(self, collection: Collection, before: Sequence[Found], **more: Any) -> None:
         super().__init__(**more)
         self.collection = collection
         self.ended = ""
-        self._before = found_before(collection)
+        self._before = before
+        self._waiting: defaultdict[str, list[Candidate]] = defaultdict(list)
 
     def may_go(self, url: str) -> None:
         """The gate: whether a request whose turn has come may still go out."""
@@ -54,7 +56,7 @@ class CollectSpider(Spider):
         """The gate: judge an answer at once, so that a host is stopped before the next request to it."""
         if request.meta["role"] == SITE_FILE:
             return
-        verdict = judge(response, self.collection.product_token)
+        verdict = judge(response, self.collection.product_token, self.collection.now())
         request.meta["verdict"] = verdict
         if verdict.stops_host:
             self.collection.stop_host(response.url, verdict.reason)
@@ -82,7 +84,8 @@ class CollectSpider(Spider):
             if source.reviewed:
                 yield self._terms_request(source, source.terms_url, 0)
             else:
-                self._refuse_source(source, Reason.NOT_REVIEWED)
+                for request in self._refuse_source(source, Reason.NOT_REVIEWED):
+                    yield request
 
     # -- terms ---------------------------------------------------------------------------------------------------
 
@@ -108,35 +111,37 @@ class CollectSpider(Spider):
         is_text = response.status == 200 and content_type(response) in PAGE_TYPES and not verdict.stops_host
         text = (verdict.page or read_page(response)).text if is_text else ""
         if not text or verdict.reason is Reason.SOFT_404:
-            self._refuse_terms(source, response.status, None, Reason.TERMS_UNREADABLE)
+            yield from self._refuse_terms(source, response.status, None, Reason.TERMS_UNREADABLE)
         elif source.terms_sha256 not in (None, hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()):
-            self._refuse_terms(source, response.status, text, Reason.TERMS_CHANGED)
+            yield from self._refuse_terms(source, response.status, text, Reason.TERMS_CHANGED)
         else:
             self.collection.note_terms(source, response.status, text, None)
             yield from self._begin_pages(source, [(url, 0) for url in source.sitemaps])
 
-    def miss_terms(self, failure: Failure) -> None:
+    def miss_terms(self, failure: Failure) -> Iterator[Request]:
         """Terms that cannot be had permit nothing."""
-        reason = self._reason(failure)
+        source, reason = self._request(failure).meta["source"], self._reason(failure)
         if reason is not None:
-            self._refuse_terms(self._request(failure).meta["source"], None, None, Reason.TERMS_UNREADABLE, reason.value)
+            yield from self._refuse_terms(source, None, None, Reason.TERMS_UNREADABLE, reason.value)
 
     def _refuse_terms(
         self, source: Source, status: int | None, text: str | None, reason: Reason, detail: str | None = None
-    ) -> None:
+    ) -> Iterator[Request]:
         self.collection.note_terms(source, status, text, reason)
-        self._refuse_source(source, reason, detail)
+        yield from self._refuse_source(source, reason, detail)
 
-    def _refuse_source(self, source: Source, reason: Reason, detail: str | None = None) -> None:
-        for url in filter(self.collection.is_unsettled, source.base_urls):
-            self.collection.decide(url, reason, source=source, detail=detail)
+    def _refuse_source(self, source: Source, reason: Reason, detail: str | None = None) -> Iterator[Request]:
+        """Its addresses all the same go as far as the rules, which refuse each of them, and so each has its line."""
+        self.collection.refuse(source, reason, detail)
+        yield from self._begin_pages(source, [])
 
     # -- sitemaps, then pages ------------------------------------------------------------------------------------
 
     def _begin_pages(self, source: Source, sitemaps: Sequence[tuple[str, int]]) -> Iterator[Request]:
         """Read one list after the other, with the number of indexes that led to each; then ask for pages."""
         if not sitemaps:
-            yield from map(self._page_request, frontier(self.collection, source, self._before))
+            yield from self._ask_for(self._waiting.pop(source.id, []))
+            yield from self._ask_for(frontier(self.collection, source, self._before))
             return
         (url, indexes), *left = sitemaps
         yield Request(
@@ -152,10 +157,8 @@ class CollectSpider(Spider):
         """Take in what a source lists; an index leads to further files of the same hosts, but not to more indexes."""
         source, indexes = response.meta["source"], response.meta["indexes"]
         listed = read_sitemap(response.body) if response.status == 200 else Sitemap((), ())
-        for page in listed.pages:
-            candidate = self.collection.offer(page.url, 1, changed=page.changed)
-            if isinstance(candidate, Candidate):
-                yield self._page_request(candidate)
+        offered = (self.collection.offer(page.url, 1, changed=page.changed) for page in listed.pages)
+        yield from self._ask_for(one for one in offered if isinstance(one, Candidate))
         further = [(url, 1) for url in listed.sitemaps if self.collection.scope.is_on_its_host(source, url)]
         yield from self._begin_pages(source, [*(further if not indexes else []), *response.meta["left"]])
 
@@ -164,6 +167,14 @@ class CollectSpider(Spider):
         if self._reason(failure) is not None:
             meta = self._request(failure).meta
             yield from self._begin_pages(meta["source"], meta["left"])
+
+    def _ask_for(self, candidates: Iterable[Candidate]) -> Iterator[Request]:
+        """Ask for pages; those of a source whose terms are still to be read wait for them."""
+        for candidate in candidates:
+            if self.collection.is_settled(candidate.source):
+                yield self._page_request(candidate)
+            else:
+                self._waiting[candidate.source.id].append(candidate)
 
     def _page_request(self, candidate: Candidate) -> Request:
         return Request(
@@ -212,7 +223,7 @@ class CollectSpider(Spider):
         )
         if isinstance(onward, Candidate):
             candidates.append(onward)
-        yield from map(self._page_request, candidates)
+        yield from self._ask_for(candidates)
 
     def miss(self, failure: Failure) -> None:
         """Write down why there is no answer."""

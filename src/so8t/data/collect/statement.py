@@ -23,8 +23,9 @@ _COUNTED = tuple(outcome for outcome in Outcome if outcome is not Outcome.REDIRE
 def collection_statement(content: Content, generated_at: str) -> dict[str, Any]:
     """The data statement as far as the collection knows it; cleaning adds its part.
 
-    Every address counts once, with the last decision on it. `fetched` counts the pages that a server answered for,
-    redirects left out; what is neither kept nor named by another count was `dropped`.
+    A source that left the registry is stated too, for its pages have not left the data. Every address counts once, with
+    the last decision on it. `fetched` counts the pages that a server answered for, redirects left out; what is neither
+    kept nor named by another count was `dropped`.
 
     Args:
         content: the ledger.
@@ -45,7 +46,7 @@ def collection_statement(content: Content, generated_at: str) -> dict[str, Any]:
                 "purpose": source["purpose"],
                 "pages": counts.get(source["id"], _no_pages()),
             }
-            for source in content.opened.get("sources", [])
+            for source in content.sources.values()
         ],
         "ledger": {"bytes": content.bytes, "sha256": content.sha256, "lines": content.lines},
         "generated_at": generated_at,

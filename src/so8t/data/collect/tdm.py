@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 
 import msgspec
 
 from so8t.data.collect.decisions import Reason, Refused
-from so8t.data.collect.robots import RobotsFile
-from so8t.data.collect.robots_policy import REFUSING_STATUSES, Answer
+from so8t.data.collect.robots import RobotsFile, Rule, path_of
+from so8t.data.collect.robots_policy import REFUSING_STATUSES, Answer, plain_spelling
 
 WELL_KNOWN = "/.well-known/tdmrep.json"
+
+_WITH_HOST = re.compile(r"(?:https?:)?//", re.IGNORECASE)
+_EVERYTHING = "/"
 
 
 class _Entry(msgspec.Struct):
@@ -41,12 +46,12 @@ class TdmRules:
         """
         if self.unreachable:
             raise Refused(Reason.TDM_UNREACHABLE, WELL_KNOWN)
-        if not self.reserved.decide(url).allowed:
+        if not self.reserved.decide(plain_spelling(url)).allowed:
             raise Refused(Reason.TDM_RESERVED, WELL_KNOWN)
 
 
 def judge_tdm(answer: Answer) -> TdmRules:
-    r"""Read what came back for `/.well-known/tdmrep.json`. Most sites have none; what is no JSON reserves nothing.
+    """Read what came back for `/.well-known/tdmrep.json`. Most sites have none; one that cannot be read reserves all.
 
     Example:
         >>> body = b'[{"location": "/books/*", "tdm-reservation": 1}]'
@@ -54,22 +59,26 @@ def judge_tdm(answer: Answer) -> TdmRules:
         False
     """
     status = answer.status
-    unreachable = status is None or status >= 500 or status in REFUSING_STATUSES or bool(answer.error)
-    entries = _entries(answer.body) if not unreachable and status == 200 else []
-    lines = [f"Disallow: {entry.location}\n" for entry in entries if entry.reservation == 1 and _is_path(entry)]
-    return TdmRules(unreachable, RobotsFile.read(("User-agent: *\n" + "".join(lines)).encode(), "*"))
+    is_file = status is not None and 200 <= status < 300 and status != 204
+    is_absent = status is not None and (status == 204 or 400 <= status < 500) and status not in REFUSING_STATUSES
+    entries = _entries(answer.body) if is_file else []
+    patterns = [_pattern(entry.location) for entry in entries if entry.reservation != 0]
+    rules = tuple(Rule(False, pattern.encode(), number) for number, pattern in enumerate(patterns, start=1))
+    return TdmRules(bool(answer.error) or not (is_file or is_absent), RobotsFile(rules))
 
 
 def _entries(body: bytes) -> list[_Entry]:
     try:
-        content = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        return []
-    try:
-        return msgspec.convert(content, list[_Entry], strict=False)
-    except msgspec.ValidationError:
-        return [_Entry("/", 1)]
+        # unlike msgspec it takes a byte-order mark and every encoding that JSON has had
+        return msgspec.convert(json.loads(body), list[_Entry], strict=False)
+    except (ValueError, RecursionError):
+        return [_Entry(_EVERYTHING, 1)]
 
 
-def _is_path(entry: _Entry) -> bool:
-    return entry.location.isprintable() and entry.location.startswith(("/", "*"))
+def _pattern(location: str) -> str:
+    """The path that a location means on this site; one that names a host counts here whatever host it names."""
+    location = location.strip()
+    if not location.isprintable():
+        return _EVERYTHING
+    path = path_of(location) if _WITH_HOST.match(location) else location
+    return plain_spelling(path if path.startswith(("/", "*")) else "/" + path)

@@ -186,3 +186,14 @@ def test_a_statement_made_again_says_the_same(tmp_path: Path) -> None:
     ledger.write(DECISION, decision("https://a.example/1"))
     ledger.close({})
     assert write_statement(tmp_path, WHEN) == collection_statement(read_ledger(tmp_path), WHEN)
+
+
+def test_a_source_that_left_the_registry_is_stated_with_the_pages_that_it_left(tmp_path: Path) -> None:
+    ledger = opened(tmp_path, sources=("b", "a"))
+    ledger.write(DECISION, decision("https://b.example/1", source="b", file="pages/x", sha256="ab" * 32))
+    ledger.close({})
+    opened(tmp_path, sources=("c", "a")).close({})
+    statement = write_statement(tmp_path, WHEN)
+    (listed,) = map(json.loads, (tmp_path / "pages.jsonl").read_text("utf-8").splitlines())
+    assert [source["id"] for source in statement["sources"]] == ["c", "a", "b"]
+    assert [source["pages"]["kept"] for source in statement["sources"] if source["id"] == listed["source_id"]] == [1]

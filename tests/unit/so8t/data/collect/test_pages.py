@@ -1,5 +1,7 @@
 """What is read from a page, what it says about being kept, and what is no page at all."""
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from so8t.data.collect.signals import read_signals
 from so8t.data.collect.walls import Seen, find_wall, wall_of_status
 
 TOKEN = "kiseki-collector"
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
 URL = "https://a.example/dir/page"
 
 
@@ -36,11 +39,26 @@ def response(body: bytes, kind: str = "text/html; charset=utf-8", status: int = 
         ("kiseki-collector: noindex", Reason.NOINDEX),
         ("Kiseki-Collector: noai", Reason.NOAI),
         ("googlebot: noindex", None),
+        ("*: noindex", Reason.NOINDEX),
+        ("otherbot: nofollow, kiseki-collector: noindex", Reason.NOINDEX),
+        ("otherbot: nofollow, kiseki-collector : max-snippet: 5, noai", Reason.NOAI),
+        ("kiseki-collector: nofollow, otherbot: noindex, noai", None),
+        ("otherbot: noindex, max-snippet: 20, noai", None),
+        ("noindex, otherbot: nofollow", Reason.NOINDEX),
+        ("unavailable_after: 25 Jun 2010 15:00:00 PST", Reason.NOINDEX),
+        ("unavailable_after: Friday, 25-Jun-10 15:00:00 GMT, nofollow", Reason.NOINDEX),
+        ("UNAVAILABLE_AFTER: 2010-06-25T15:00:00+09:00", Reason.NOINDEX),
+        ("unavailable_after: 2010-06-25", Reason.NOINDEX),
+        ("unavailable_after: 2030-06-25", None),
+        ("unavailable_after: Wednesday, 25-Jun-30 15:00:00 GMT, nofollow", None),
+        ("unavailable_after: soon", Reason.NOINDEX),
+        ("otherbot: unavailable_after: 25 Jun 2010 15:00:00 PST", None),
+        ("kiseki-collector: unavailable_after: 25 Jun 2010 15:00:00 PST", Reason.NOINDEX),
         ("", None),
     ],
 )
 def test_x_robots_tag_is_obeyed_where_it_is_meant_for_us(said: str, reason: Reason | None) -> None:
-    assert read_signals(TOKEN, robots_tags=[said]).refusal is reason
+    assert read_signals(TOKEN, NOW, robots_tags=[said]).refusal is reason
 
 
 @pytest.mark.parametrize(
@@ -52,17 +70,32 @@ def test_x_robots_tag_is_obeyed_where_it_is_meant_for_us(said: str, reason: Reas
         (("googlebot", "noindex"), None),
         (("tdm-reservation", "1"), Reason.TDM_RESERVED),
         (("tdm-reservation", "0"), None),
+        (("tdm-reservation", "true"), Reason.TDM_RESERVED),
+        (("robots", "unavailable_after: 2010-06-25"), Reason.NOINDEX),
+        (("robots", "unavailable_after: 2030-06-25"), None),
         (("description", "noindex"), None),
     ],
 )
 def test_meta_elements_are_obeyed(meta: tuple[str, str], reason: Reason | None) -> None:
-    assert read_signals(TOKEN, metas=[meta]).refusal is reason
+    assert read_signals(TOKEN, NOW, metas=[meta]).refusal is reason
+
+
+@given(
+    st.sampled_from(["", "otherbot:", "unavailable_after:", "unavailable_after: Monday,"])
+    .flatmap(lambda start: st.text(max_size=40).map(start.__add__))
+    .flatmap(lambda tag: st.sampled_from([tag, tag + " Jun 2010", tag + "99999999999999999999-Jun-10 15:00:00 GMT"]))
+)
+def test_no_tag_makes_the_reading_raise(tag: str) -> None:
+    assert read_signals(TOKEN, NOW, robots_tags=[tag], metas=[("robots", tag)], tdm_headers=[tag]).follow in (
+        True,
+        False,
+    )
 
 
 def test_nofollow_is_heard_from_header_and_page() -> None:
-    assert not read_signals(TOKEN, robots_tags=["nofollow"]).follow
-    assert not read_signals(TOKEN, metas=[("robots", "none")]).follow
-    assert read_signals(TOKEN, metas=[("robots", "index")]).follow
+    assert not read_signals(TOKEN, NOW, robots_tags=["nofollow"]).follow
+    assert not read_signals(TOKEN, NOW, metas=[("robots", "none")]).follow
+    assert read_signals(TOKEN, NOW, metas=[("robots", "index")]).follow
 
 
 def test_links_are_absolute_each_once_and_only_of_the_web() -> None:
@@ -96,7 +129,7 @@ def test_japanese_encodings_are_read_as_declared(encoding: str, declared: str) -
 
 @given(st.binary(max_size=300), st.sampled_from(["utf-8", "Shift_JIS", "x-unknown", ""]))
 def test_no_bytes_make_a_judgement_raise(body: bytes, charset: str) -> None:
-    verdict = judge(response(body, f"text/html; charset={charset}"), TOKEN)
+    verdict = judge(response(body, f"text/html; charset={charset}"), TOKEN, NOW)
     assert verdict.reason in set(Reason)
 
 
@@ -104,7 +137,7 @@ def test_no_bytes_make_a_judgement_raise(body: bytes, charset: str) -> None:
     "body", [b"<div>" * 100_000, b"<a href='" + b"x" * 100_000, b"\0" * 1000, b"<?xml version='1.0' encoding='x'?><p>a"]
 )
 def test_pages_made_to_break_a_parser_are_judged(body: bytes) -> None:
-    assert judge(response(body), TOKEN).reason in (Reason.EMPTY, Reason.KEPT)
+    assert judge(response(body), TOKEN, NOW).reason in (Reason.EMPTY, Reason.KEPT)
 
 
 def seen(**changes: object) -> Seen:
@@ -165,5 +198,5 @@ def test_statuses_that_stop_a_host(status: int, retry_after: bool, wall: Reason 
     ],
 )
 def test_redirects_are_absolute_or_nothing(location: str, reason: Reason, target: str | None) -> None:
-    verdict = judge(response(b"", status=302, Location=location), TOKEN)
+    verdict = judge(response(b"", status=302, Location=location), TOKEN, NOW)
     assert (verdict.reason, verdict.redirect) == (reason, target)

@@ -11,7 +11,7 @@ from so8t.data.collect.registry import RegistryError, load_registry, review_warn
 
 GOOD: dict[str, Any] = {
     "id": "laws",
-    "base_urls": ["https://laws.example/"],
+    "base_urls": ["https://laws.example/law/"],
     "tier": 1,
     "terms_url": "https://laws.example/terms",
     "licence": "CC-BY-4.0",
@@ -93,6 +93,22 @@ def test_a_key_that_is_missing_is_named(missing: str, tmp_path: Path) -> None:
         ("contact: https://example.org/crawler", "contact: me", "line 1: contact: 'me' is no web address"),
         ("    tier: 1\n", "    tier: 1\n    tier: 2\n", "line 6, column 5: key 'tier' stands twice"),
         ("sources:", "source: []\nsources:", "line 2: unknown key 'source' (did you mean sources?)"),
+        (
+            "allowed_paths: [/]",
+            "allowed_paths: [/law/]",
+            "line 4: source laws: base_urls: https://laws.example/ is not below allowed_paths, so it would never",
+        ),
+        (
+            "base_urls: [https://laws.example/]",
+            "base_urls:\n      - https://laws.example/\n      - https://laws.example/%6e\n"
+            "    sitemaps:\n      - https://laws.example/map.xml\n      - https://maps.example/laws.xml",
+            "line 9: source laws: sitemaps: https://maps.example/laws.xml is on none of the hosts of base_urls",
+        ),
+        (
+            "    tier: 1\n",
+            "    tier: 1\n    sitemaps: [http://laws.example/map.xml]\n",
+            "line 6: source laws: sitemaps: http://laws.example/map.xml is on none of the hosts of base_urls",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_by_file_line_and_known_keys(old: str, new: str, said: str, tmp_path: Path) -> None:

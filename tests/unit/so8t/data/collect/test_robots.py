@@ -91,10 +91,29 @@ def test_the_longest_crawl_delay_of_the_crawlers_own_groups_counts() -> None:
         ("Content-Usage: train-ai=n", True),
         ("Content-Signal: ai-train=yes", False),
         ("Content-Signal: ai-train=nothing", False),
+        ("Content-Signal: search=yes;ai-train=no", True),
+        ("content-signal: ai-train=no;search=yes", True),
+        ("Content-Signal: search=yes; ai-train = no ; ai-input=no", True),
+        ("Content-Usage: train-ai=n;exp=1", True),
+        ("Content-Usage: search=y;train-ai=n", True),
+        ("Content-Signal: ai-train=yes;search=no", False),
+        ("Content-Signal: no-ai-train=no", False),
     ],
 )
 def test_a_reservation_against_training_is_read(line: str, said: bool) -> None:
-    assert RobotsFile.read(f"User-agent: *\n{line}\nAllow: /\n".encode(), "x").no_training is said
+    for text in (
+        f"User-agent: *\n{line}\nAllow: /\n",
+        f"{line}\nUser-agent: *\nAllow: /\n",
+        f"\ufeff# for everyone\n{line}\n\nUser-agent: x\nAllow: /\n",
+        f"{line}\n",
+    ):
+        assert RobotsFile.read(text.encode(), "x").no_training is said
+
+
+def test_a_reservation_in_the_group_of_another_crawler_is_not_ours_and_a_rule_before_all_groups_is_nobodys() -> None:
+    theirs = b"User-agent: y\nContent-Signal: ai-train=no\nDisallow: /\n\nUser-agent: *\nAllow: /\n"
+    assert not RobotsFile.read(theirs, "x").no_training
+    assert RobotsFile.read(b"Disallow: /\nCrawl-delay: 9\nUser-agent: *\nAllow: /a\n", "x").decide("http://h/").allowed
 
 
 @pytest.mark.parametrize(

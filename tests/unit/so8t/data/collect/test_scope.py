@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from so8t.data.collect.limits import Limits
+from so8t.data.collect.origin import origin_of
 from so8t.data.collect.registry import Registry, Source
-from so8t.data.collect.scope import Scope, is_trap, origin_of, same_page, written
+from so8t.data.collect.scope import Scope, is_trap, same_page, written
 
 LAWS = Source(
     id="laws",
@@ -43,6 +44,23 @@ SCOPE = Scope(Registry(contact="https://c.example", sources=[NEWS, LAWS]))
 )
 def test_scheme_host_port_and_path_decide_whose_an_address_is(url: str, source: Source | None) -> None:
     assert SCOPE.source_of(url) == source
+
+
+@pytest.mark.parametrize("allowed", ["/法/", "/%E6%B3%95/", "/%e6%b3%95/", "/%E6%B3%95"])
+@pytest.mark.parametrize("path", ["/法/", "/%E6%B3%95/1", "/%e6%b3%95/%31"])
+def test_an_allowed_path_and_an_address_mean_the_same_however_they_are_escaped(allowed: str, path: str) -> None:
+    source = msgspec.structs.replace(LAWS, allowed_paths=[allowed])
+    scope = Scope(Registry(contact="https://c.example", sources=[source]))
+    assert scope.source_of("https://laws.example" + path) == source
+    assert scope.source_of("https://laws.example/%E6%B3%96/") is None
+    assert scope.source_of("https://laws.example/") is None
+
+
+def test_octets_that_are_no_text_are_told_apart() -> None:
+    source = msgspec.structs.replace(LAWS, allowed_paths=["/%FE/"])
+    scope = Scope(Registry(contact="https://c.example", sources=[source]))
+    assert scope.source_of("https://laws.example/%fe/1") == source
+    assert scope.source_of("https://laws.example/%FF/1") is None
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Robots policy and its cache: what an answer permits, who asks, and for how long it counts."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -61,6 +62,8 @@ def rules_of(server: Server, url: str = SITE + "/x") -> SiteRules:
         (Answer(error="too_large"), Reason.ROBOTS_UNREADABLE),
         (Answer(200, b" <!DOCTYPE html><p>", "text/plain"), Reason.ROBOTS_UNREADABLE),
         (Answer(200, b"User-agent: *\nAllow: /", "text/html"), Reason.ROBOTS_UNREADABLE),
+        (Answer(200, "User-agent: *\nDisallow: /".encode("utf-16"), "text/plain"), Reason.ROBOTS_UNREADABLE),
+        (Answer(200, "User-agent: *\nDisallow: /".encode("utf-16-le"), "text/plain"), Reason.ROBOTS_UNREADABLE),
     ],
 )
 def test_only_a_file_or_its_absence_permits(answer: Answer, forbidden: Reason | None) -> None:
@@ -153,7 +156,19 @@ def test_reservations_are_not_asked_for_where_robots_txt_forbids_it() -> None:
     ("answer", "reason"),
     [
         (Answer(404), None),
-        (Answer(200, b"<html>not found</html>"), None),
+        (Answer(204), None),
+        (Answer(200, b"<html>not found</html>"), Reason.TDM_RESERVED),
+        (Answer(200), Reason.TDM_RESERVED),
+        (Answer(200, b'[{"location": "/", "tdm-reservation": 1},]'), Reason.TDM_RESERVED),
+        (Answer(200, b"[" * 9999), Reason.TDM_RESERVED),
+        (Answer(200, b"[" + b"1" * 9999 + b"]"), Reason.TDM_RESERVED),
+        (Answer(200, b'[{"location": "/", "tdm-reservation": 2}]'), Reason.TDM_RESERVED),
+        (Answer(200, '\ufeff[{"location": "/open/", "tdm-reservation": 1}]'.encode()), Reason.TDM_RESERVED),
+        (Answer(200, '\ufeff[{"location": "/other/", "tdm-reservation": 1}]'.encode()), None),
+        (Answer(200, '[{"location": "/open/", "tdm-reservation": 1}]'.encode("utf-16")), Reason.TDM_RESERVED),
+        (Answer(200, '[{"location": "/other/", "tdm-reservation": 1}]'.encode("utf-16")), None),
+        (Answer(203, b'[{"location": "/", "tdm-reservation": 1}]'), Reason.TDM_RESERVED),
+        (Answer(300), Reason.TDM_UNREACHABLE),
         (Answer(200, b'[{"location": "/open/*", "tdm-reservation": 0}]'), None),
         (Answer(200, b'[{"location": "/other/", "tdm-reservation": 1}]'), None),
         (Answer(200, b'[{"location": "/", "tdm-reservation": 1}]'), Reason.TDM_RESERVED),
@@ -173,3 +188,34 @@ def test_a_reservation_is_honoured_and_an_unclear_one_too(answer: Answer, reason
         with pytest.raises(Refused) as caught:
             rules.check(SITE + "/open/page")
         assert caught.value.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("location", "reserved"),
+    [
+        ("/open/*", True),
+        ("open/*", True),
+        (" /open/ ", True),
+        ("", True),
+        ("https://a.example/open/*", True),
+        ("http://a.example/open/", True),
+        ("//a.example/open/", True),
+        ("https://a.example", True),
+        ("*.html$", True),
+        ("/%6Fpen/", True),
+        ("/o\npen/", True),
+        ("/open/page.html?old=*", False),
+        ("https://a.example/closed/", False),
+        ("closed/*", False),
+        ("/page", False),
+    ],
+)
+def test_a_reserved_location_is_understood_however_it_is_written(location: str, reserved: bool) -> None:
+    body = json.dumps([{"location": location, "tdm-reservation": 1}]).encode()
+    rules = judge_tdm(Answer(200, body))
+    for spelling in ("/open/page.html", "/%6fpen/page.html"):
+        if reserved:
+            with pytest.raises(Refused, match="tdm_reserved"):
+                rules.check(SITE + spelling)
+        else:
+            rules.check(SITE + spelling)
