@@ -37,11 +37,13 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
         session_id: the run.
         config: its effective settings.
         data: name of a dataset ("train", "eval") -> SHA-256 of its file.
+        base: name of a weight file of the base model -> its SHA-256; empty where that is not known.
     """
 
     session_id: str
     config: Mapping[str, Any]
     data: Mapping[str, str]
+    base: Mapping[str, str] = {}
 
     def plain(self) -> "Origin":
         """The same, as it reads back from JSON."""
@@ -206,7 +208,8 @@ def _manifest_problem(folder: Path, *, contents: bool) -> str | None:
     return None
 
 
-def _not_closed(folder: Path) -> str | None:
+def not_closed(folder: Path) -> str | None:
+    """Why nobody can tell whether a checkpoint is whole; None where its manifest does."""
     if (folder / MANIFEST).exists():
         return None
     return f"it has no {MANIFEST}: training ended while it was being written"
@@ -217,7 +220,7 @@ def complete_checkpoints(checkpoints_dir: Path, *, gates: bool = False) -> list[
     return [
         folder
         for folder in checkpoint_folders(checkpoints_dir)
-        if _not_closed(folder) is None and what_is_missing(folder, gates=gates) is None
+        if not_closed(folder) is None and what_is_missing(folder, gates=gates) is None
     ]
 
 
@@ -240,7 +243,7 @@ def newest_complete_checkpoint(
         The checkpoint, or None.
     """
     for folder in reversed(checkpoint_folders(checkpoints_dir)):
-        reason = what_is_missing(folder, gates=gates, contents=True) or _not_closed(folder)
+        reason = what_is_missing(folder, gates=gates, contents=True) or not_closed(folder)
         if reason is None:
             return folder
         tell(text("passed_over", language, checkpoint=folder, reason=reason))

@@ -113,8 +113,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "--force: 異なる設定のまま学習を続けます：{differences}",
     ),
     "beyond": (
-        "checkpoints beyond step {step} now stand in {aside}",
-        "ステップ {step} より後のチェックポイントを {aside} に移しました",
+        "checkpoints and final model from beyond step {step} now stand in {aside}",
+        "ステップ {step} より後のチェックポイントと最終モデルを {aside} に移しました",
     ),
     "goes_on": ("training goes on from {checkpoint}", "{checkpoint} から学習を再開します"),
     "new_run": (

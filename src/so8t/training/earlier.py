@@ -31,14 +31,16 @@ def set_aside_run(run_dir: Path, session_id: str, names: Sequence[str], *, last:
 
 
 def set_aside_later(run_dir: Path, step: int, session_id: str) -> Path | None:
-    """Move checkpoints beyond a step to `earlier/SESSION_ID_after_STEP/`, for a run that goes on from that step.
+    """Move what training made beyond a step to `earlier/SESSION_ID_after_STEP/`, for a run that goes on from that step.
 
-    They are incomplete, or of work that is done again; left in place they could be taken for the run's newest.
+    Checkpoints are incomplete, or of work that is done again; left in place they could be taken for the run's newest.
+    So could the final model, for that of the training that goes on now.
 
     Returns:
         Where they stand now; None when there were none.
     """
     later = [path for path in checkpoint_folders(run_dir / CHECKPOINTS) if (checkpoint_step(path) or 0) > step]
+    later += [path for path in (run_dir / FINAL,) if path.exists()]
     return _move(later, _free(run_dir / EARLIER / f"{session_id}_after_{step}"))
 
 

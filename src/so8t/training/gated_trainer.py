@@ -34,6 +34,7 @@ class GatedTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped he
 
     Attributes:
         gates: the model's gates by decoder layer, while it trains.
+        group_settings: of the optimizer's groups as the arguments have them; a checkpoint brings its own back.
     """
 
     loss_is_scaled_for_ga = True
@@ -59,6 +60,7 @@ class GatedTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped he
         self.rotation_reg = rotation_reg
         self.gate_lr_factor = gate_lr_factor
         self.gates: dict[int, SO8Gate] = {}
+        self.group_settings: list[dict[str, Any]] = []
         self._hidden: FinalHiddenState | None = None
         self._sequences_in_step = 0
         super().__init__(model, args, *positional, **kwargs)
@@ -171,6 +173,7 @@ class GatedTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped he
             finally:
                 self.optimizer_cls_and_kwargs = given
         optimizer: torch.optim.Optimizer = self.optimizer
+        self.group_settings = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
         return optimizer
 
     # -- gates in checkpoints -------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from so8t.training.exposure import ExposureCallback
 from so8t.training.finishing import Submission, already_trained, finish, save_final
 from so8t.training.finiteness import NonFinite, recorded_non_finite, warning_at_end
 from so8t.training.forced import ForcedResume
-from so8t.training.job_folder import ERROR_LOG, locked_folder, make_way
+from so8t.training.job_folder import ERROR_LOG, locked_folder, make_way, require_standing, standing
 from so8t.training.loading import Tell, first_line
 from so8t.training.preflight import check_inputs
 from so8t.training.prepare import Prepared, prepare
@@ -81,13 +81,18 @@ def run_training(
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     train_file = check_inputs(config, output_dir)
-    checkpoint = resolve_resume(resume, output_dir, gates=config.so8t.enabled, tell=tell, language=config.poc.language)
+    stood = standing(output_dir)
+    checkpoint = resolve_resume(
+        resume, output_dir, gates=config.so8t.enabled, force=force, tell=tell, language=config.poc.language
+    )
     prepared = prepare(config, output_dir, train_file, checkpoint, tell, force=force)
     if prepared.overridden:
         tell(text("forced", config.poc.language, differences=shown_differences(prepared.overridden)))
     if not prepared.arguments.should_save:  # not the first rank: it trains along and writes nothing
         return _train(prepared, None, console, tell)
     with locked_folder(output_dir):
+        if resume != "none":
+            require_standing(output_dir, stood)
         # Other settings may mean more steps.
         done = checkpoint is not None and not prepared.overridden and already_trained(checkpoint)
         if not done:
@@ -185,19 +190,18 @@ def _add_callbacks(
     if minutes is not None:
         trainer.add_callback(TimedCheckpoints(minutes, agreement.largest))
     trainer.remove_callback(PrinterCallback)
+    if prepared.overridden:  # before those that speak of settings
+        trainer.add_callback(ForcedResume(prepared.overridden, trainer))
     trainer.add_callback(progress)
     trainer.add_callback(ExposureCallback(tell, minutes, language))
-    if prepared.overridden:
-        trainer.add_callback(ForcedResume(prepared.overridden, prepared.run_dir, lambda: trainer.recorder))
     trainer.add_callback(
         WeightsCallback(
-            base=Path(str(prepared.config.model.base_model)),
+            base_name=Path(str(prepared.config.model.base_model)).name,
+            base=prepared.base,
             run_dir=prepared.run_dir,
             recorder=lambda: trainer.recorder,
             save_final=lambda: _save_final(trainer, prepared),
             finished=lambda: stop.reason is None,
-            tell=tell,
-            language=language,
         )
     )
     if session is not None:
@@ -264,14 +268,20 @@ def _trainer(prepared: Prepared, stop: StopRequest) -> SO8TPETTrainer:
 
 
 def _failed(error: Exception, trainer: SO8TPETTrainer, run_dir: Path) -> JobFailed:
-    """Write the traceback down, and say in one line what happened."""
+    """Write the traceback down, or say it where the disk does not take it, and say in one line what happened."""
     log = run_dir / ERROR_LOG
-    with contextlib.suppress(OSError):
+    details = str(log)
+    try:
         log.write_text("".join(traceback.format_exception(error)), encoding="utf-8", newline="\n")
+    except OSError as refused:
+        with contextlib.suppress(OSError):
+            log.unlink(missing_ok=True)  # an empty file would say that there is nothing to say
+        traceback.print_exception(error)
+        details = f"above ({log} cannot be written: {refused.strerror or refused})"
     report = f"; record and report (status failed) stand: {trainer.report_path}" if trainer.report_path else ""
     return JobFailed(
         f"training failed after step {trainer.state.global_step} ({type(error).__name__}: {first_line(error)}); "
-        f"details: {log}{report}; when the cause is mended, go on with --resume-from-checkpoint auto"
+        f"details: {details}{report}; when the cause is mended, go on with --resume-from-checkpoint auto"
     )
 
 

@@ -1,14 +1,14 @@
 """The run folder of a job: locked while it trains, and without what a new run must not find in it."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from kiseki import RunLocked
 from kiseki.filesystem import FileLock
 from kiseki.run_folder import RunFolder
 from so8t.errors import So8tError
-from so8t.training.checkpoints import CHECKPOINTS, checkpoint_step
+from so8t.training.checkpoints import CHECKPOINTS, MANIFEST, checkpoint_folders, checkpoint_step
 from so8t.training.console_texts import text
 from so8t.training.earlier import FINAL, set_aside_later, set_aside_run
 from so8t.training.loading import Tell
@@ -40,6 +40,34 @@ def locked_folder(run_dir: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def standing(run_dir: Path) -> dict[str, int | None]:
+    """What a decision where to go on rests on: the checkpoints, and when each was closed (None: it was not).
+
+    Example:
+        >>> standing(Path("no/such/folder"))
+        {}
+    """
+    closed = {folder.name: folder / MANIFEST for folder in checkpoint_folders(run_dir / CHECKPOINTS)}
+    return {name: path.stat().st_mtime_ns if path.exists() else None for name, path in closed.items()}
+
+
+def require_standing(run_dir: Path, before: Mapping[str, int | None]) -> None:
+    """Refuse to go on where another process trained into the folder while this one was loading.
+
+    Args:
+        run_dir: the run folder, locked.
+        before: what stood there when it was decided where to go on.
+
+    Raises:
+        RunLocked: something else stands there now.
+    """
+    if standing(run_dir) != before:
+        raise RunLocked(
+            f"{run_dir}: another process trained into this folder while this one was loading: "
+            "start again to go on from what stands there now"
+        )
 
 
 def make_way(prepared: Prepared, tell: Tell) -> None:

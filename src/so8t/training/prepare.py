@@ -8,15 +8,18 @@ from transformers import TrainingArguments
 
 from so8t.data.chat import ChatEncoder
 from so8t.data.dataset import ThinkingDataset
+from so8t.model.weight_files import WeightFile
 from so8t.training.arguments import training_arguments
 from so8t.training.checkpoints import Origin, new_session_id, read_origin
 from so8t.training.config_keys import Config
 from so8t.training.console_texts import text
+from so8t.training.forced import require_steps_left
 from so8t.training.loading import Machine, Tell, check_fits, checkpoint_bytes, load_model, load_tokenizer
 from so8t.training.preflight import LEAST_FREE_BYTES, check_output_folder
 from so8t.training.recovery import check_same_origin
 from so8t.training.reporting import data_statement, recorded_config
 from so8t.training.session import SESSION_FILE, read_session
+from so8t.training.weights import base_weights
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Prepared:
         tokenizer: the model's.
         data: "train" and, where there is one, "eval".
         arguments: the Trainer's.
+        base: digests of the base model's weight files.
         origin: what the run's checkpoints come from.
         checkpoint: where training goes on from; None for a new run.
         overridden: in what this run differs from the one that the checkpoint is of, a phrase each; it goes on all the
@@ -42,6 +46,7 @@ class Prepared:
     tokenizer: Any
     data: dict[str, ThinkingDataset]
     arguments: TrainingArguments
+    base: dict[str, WeightFile]
     origin: Origin
     checkpoint: Path | None
     overridden: tuple[str, ...] = ()
@@ -69,10 +74,12 @@ def prepare(
         data_statement(Path(config.data.statement))  # what is wrong with it is known before training
     tokenizer = load_tokenizer(Path(str(config.model.base_model)))
     data = _datasets(config, train_file, tokenizer, tell)
+    base = base_weights(Path(str(config.model.base_model)), tell, config.poc.language)
     origin = Origin(
         session_id=_session_id(run_dir, checkpoint),
         config=recorded_config(config),
         data={name: dataset.facts.sha256 for name, dataset in data.items()},
+        base={name: file.sha256 for name, file in base.items()},
     )
     overridden = tuple(check_same_origin(checkpoint, origin, force=force)) if checkpoint is not None else ()
     model = load_model(config, machine, tell)
@@ -81,12 +88,14 @@ def prepare(
     )
     for message in messages:
         tell(message)
+    if overridden and checkpoint is not None:
+        require_steps_left(checkpoint, arguments, len(data["train"]))
     arguments.disable_tqdm = True  # progress is shown by ours
     # A curve of held-out loss begins before the first step.
     arguments.eval_on_start = arguments.eval_strategy != "no" and checkpoint is None
     kept = (config.training.save_total_limit or 2) + 1
     check_output_folder(run_dir, LEAST_FREE_BYTES + kept * checkpoint_bytes(model))
-    return Prepared(config, run_dir, model, tokenizer, data, arguments, origin, checkpoint, overridden)
+    return Prepared(config, run_dir, model, tokenizer, data, arguments, base, origin, checkpoint, overridden)
 
 
 def _datasets(config: Config, train_file: Path, tokenizer: Any, tell: Tell) -> dict[str, ThinkingDataset]:

@@ -137,7 +137,10 @@ class Recording:
 
     def snapshot(self) -> Callable[[Path], None]:
         """Bring the window together from all ranks, and the record so far to the disk: a checkpoint that survives a
-        power cut must not stand beside a record that ends before it.
+        power cut is not to stand beside a record that ends before it.
+
+        Where the disk refuses the record, the checkpoint is written all the same: trained weights are worth more than
+        rows. `go_on` then tells which are missing.
 
         Returns:
             Writes it into the checkpoint folder it is given; never raises, and writes nothing where bringing it
@@ -157,10 +160,14 @@ class Recording:
 
         return write
 
-    def go_on(self, saved: tuple[WindowTotals, int | None] | None, *, row_stands: bool) -> None:
+    def go_on(
+        self, saved: tuple[WindowTotals, int | None] | None, *, step: int, last_row: int, row_stands: bool
+    ) -> None:
         """Go on from the checkpoint that training resumes from.
 
         Args:
+            step: the checkpoint's.
+            last_row: step of the last row that the record has up to there, 0 for none; asked of the rank that records.
             saved: what `read_window` found in it; None: it was written while nothing was recorded. The next row then
                 begins at the checkpoint, and how many tokens were seen before is not known.
             row_stands: the record has a row of the checkpoint's step, which covers what `saved` holds: its steps are
@@ -173,6 +180,11 @@ class Recording:
                 self._recorder.mark("warning", text=text)
             return
         totals, tokens_seen = saved
+        recorded = step - totals.steps
+        if self._recorder is not None and last_row < recorded:
+            text = f"the record had ended at step {last_row}, and training goes on after step {step}"
+            lost = f"the rows of the steps {last_row + 1} to {recorded} were lost"
+            self._recorder.mark("warning", text=f"{text}: {lost}")
         if not row_stands:
             self._tokens_seen = tokens_seen
             self.window.restore(totals, ranks=self._ranks, first_rank=self._recorder is not None)

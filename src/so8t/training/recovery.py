@@ -1,19 +1,22 @@
 """Which checkpoint training goes on from: a complete one, of the same run folder, settings and data."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from kiseki.record.side_files import differences
 from so8t.errors import CheckpointError
 from so8t.training.checkpoints import (
     CHECKPOINTS,
+    MANIFEST,
     Origin,
     checkpoint_step,
     newest_complete_checkpoint,
+    not_closed,
     read_origin,
     what_is_missing,
 )
 from so8t.training.console_texts import Language, text
+from so8t.training.resume_settings import fixed_among
 
 _SHOWN_DIFFERENCES = 5
 
@@ -23,6 +26,7 @@ def resolve_resume(
     run_dir: Path,
     *,
     gates: bool = False,
+    force: bool = False,
     tell: Callable[[str], None] = lambda line: None,
     language: Language = "en",
 ) -> Path | None:
@@ -32,6 +36,7 @@ def resolve_resume(
         wish: what was asked for.
         run_dir: the run folder.
         gates: whether checkpoints must hold SO(8) gates.
+        force: take a named checkpoint although it has no manifest, so that nobody can tell whether it is whole.
         tell: given one line for each thing worth knowing.
         language: of those lines.
 
@@ -45,14 +50,14 @@ def resolve_resume(
         return None
     own = run_dir / CHECKPOINTS
     if wish != "auto":
-        return _named(Path(wish), own, gates)
+        return _named(Path(wish), own, gates, force)
     found = newest_complete_checkpoint(own, gates=gates, tell=tell, language=language)
     if found is None:
         tell(text("none_to_resume", language, run=run_dir))
     return found
 
 
-def _named(folder: Path, own: Path, gates: bool) -> Path:
+def _named(folder: Path, own: Path, gates: bool, force: bool) -> Path:
     step = checkpoint_step(folder)
     if not folder.is_dir() or step is None:
         what = "is no checkpoint-N folder" if folder.exists() else "does not exist"
@@ -69,13 +74,19 @@ def _named(folder: Path, own: Path, gates: bool) -> Path:
         raise CheckpointError(
             f"--resume-from-checkpoint: {folder} is not complete: {reason}; use auto for the newest complete one"
         )
+    reason = not_closed(folder)
+    if reason is not None and not force:
+        raise CheckpointError(
+            f"--resume-from-checkpoint: {folder} is not complete: {reason}; use auto for the newest complete one, "
+            "or take it unchecked with --force"
+        )
     return own / folder.name
 
 
 def check_same_origin(checkpoint: Path, now: Origin, *, force: bool = False) -> list[str]:
-    """Refuse a checkpoint that another configuration or other data led to, unless that is what is wanted.
+    """Refuse a checkpoint that other settings, data or base weights led to, unless that is what is wanted.
 
-    A checkpoint without manifest does not say what led to it; the record, which does, is then the judge.
+    What a checkpoint has fixed is refused all the same: the record would say what is not so.
 
     Args:
         checkpoint: the checkpoint.
@@ -90,19 +101,32 @@ def check_same_origin(checkpoint: Path, now: Origin, *, force: bool = False) -> 
     """
     before = read_origin(checkpoint)
     if before is None:
-        return [f"{checkpoint.name} does not say what led to it"] if force else []
-    changed = differences(before.config, now.plain().config)
-    changed += [
-        f"{name} data: another file (SHA-256 {before.data.get(name, 'none'):.12} -> {now.data.get(name, 'none'):.12})"
-        for name in sorted({*before.data, *now.data})
-        if before.data.get(name) != now.data.get(name)
-    ]
+        changed = [f"{checkpoint.name} has no {MANIFEST}: whether it is whole and what led to it is not known"]
+    else:
+        changed = differences(before.config, now.plain().config) + _other_files("data", before.data, now.data)
+        if before.base:  # older manifests do not say
+            changed += _other_files("of the base model", before.base, now.base)
+    fixed = fixed_among(changed)
+    if fixed:
+        reasons = "; ".join(f"{key} cannot, not even with --force: {reason}" for key, reason in fixed.items())
+        raise CheckpointError(
+            f"{checkpoint} is of a run with other settings: {shown_differences(changed)}. Not all of them can change "
+            f"on resuming: {reasons}. Resume with the same settings, or begin a new run in another --output-dir"
+        )
     if changed and not force:
         raise CheckpointError(
             f"{checkpoint} is of a run with other settings: {shown_differences(changed)}. "
             "Resume with the same settings, choose another --output-dir, or go on all the same with --force"
         )
     return changed
+
+
+def _other_files(what: str, before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    return [
+        f"{name} {what}: another file (SHA-256 {before.get(name, 'none'):.12} -> {now.get(name, 'none'):.12})"
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name)
+    ]
 
 
 def shown_differences(changed: Sequence[str]) -> str:

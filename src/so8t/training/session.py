@@ -17,6 +17,8 @@ SESSION_FILE = "training_session.json"
 
 _WRITE_EVERY_STEPS = 10
 _WRITE_EVERY_SECONDS = 30.0
+_BLOCK_BYTES = 4096
+"""What a file takes of a disk at least, however little is in it."""
 
 
 class Session(msgspec.Struct, kw_only=True):
@@ -128,8 +130,20 @@ class SessionFile:
         checkpoints = complete_checkpoints(self._run_dir / CHECKPOINTS)
         self.session.checkpoints = [path.relative_to(self._run_dir).as_posix() for path in checkpoints]
         self._written_step, self._written_at = self.session.current_step, self._monotonic()
-        with contextlib.suppress(OSError), replacing(self.path) as out:
-            out.write(msgspec.json.format(msgspec.json.encode(self.session), indent=2) + b"\n")
+        content = msgspec.json.format(msgspec.json.encode(self.session), indent=2) + b"\n"
+        try:
+            with replacing(self.path) as out:
+                out.write(content)
+        except OSError:
+            _write_over(self.path, content)
+
+
+def _write_over(path: Path, content: bytes) -> None:
+    """A disk that is too full for a second file still has the block that the first one stands in."""
+    if len(content) <= _BLOCK_BYTES:
+        with contextlib.suppress(OSError), path.open("r+b") as out:
+            out.write(content)
+            out.truncate()
 
 
 class SessionCallback(TrainerCallback):  # type: ignore[misc]

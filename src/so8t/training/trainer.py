@@ -204,7 +204,10 @@ class SO8TPETTrainer(RecordedTrainer):
             clock=time.perf_counter,
         )
         if self._resumed_from is not None:
-            self.recording.go_on(saved, row_stands=self._row_stands_at(state.global_step))
+            step, last_row = state.global_step, self._last_recorded_step()
+            self.recording.go_on(
+                saved, step=step, last_row=last_row, row_stands=self._first_rank_says(last_row == step)
+            )
 
     def _open_recorder(self, state: TrainerState) -> TrainingMetricsRecorder:
         options: dict[str, Any] = {
@@ -219,15 +222,17 @@ class SO8TPETTrainer(RecordedTrainer):
         replaced = self.accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
         return None if replaced and not self.accelerator.is_fsdp2 else self._rotation_statistics
 
-    def _row_stands_at(self, step: int) -> bool:
-        """Whether the record has a row of this step: an attempt that ended right after it left one of its own."""
-        stands = False
-        if self.recorder is not None:
-            steps = read_history(self.recorder.folder).rows.steps
-            stands = bool(steps) and steps[-1] == step
-        flag = torch.tensor([float(stands)], device=self.args.device)
+    def _last_recorded_step(self) -> int:
+        """Step of the record's last row up to the checkpoint: an attempt that ended right after it left one of its
+        own. 0 without rows, and on the ranks that do not record."""
+        steps = read_history(self.recorder.folder).rows.steps if self.recorder is not None else []
+        return steps[-1] if steps else 0
+
+    def _first_rank_says(self, own: bool) -> bool:
+        """What the rank says that has the recorder."""
+        flag = torch.tensor([float(own)], device=self.args.device)
         rows = self._gather(flag) if self.accelerator.num_processes > 1 else flag[None]
-        return bool(to_host(rows)[0][0])  # as the first rank, which has the recorder, says
+        return bool(to_host(rows)[0][0])
 
     def _gather(self, packed: Tensor) -> Tensor:
         gathered: Tensor = self.accelerator.gather(packed[None])

@@ -1,111 +1,47 @@
 """The training job in this process, on the smallest model that has everything."""
 
-import functools
 import io
 import json
 import re
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-import yaml
 from peft import PeftModel
 from rich.console import Console
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, TrainerState, TrainingArguments
 
 from kiseki import RunLocked, TrainingMetricsRecorder
 from kiseki.filesystem import FileLock
 from kiseki.report.several.facts import gather_several
 from kiseki.run_folder import RunFolder
-from so8t.data.thinking import read_records
-from so8t.data.thinking_record import render_assistant
 from so8t.errors import CheckpointError, DataError, JobFailed, ModelError, So8tError
 from so8t.model.attach import attach_saved_gates
-from so8t.model.tiny import build
 from so8t.training import finiteness, job
 from so8t.training.checkpoints import newest_complete_checkpoint, what_is_missing
-from so8t.training.config import load_config
 from so8t.training.config_checks import keys_without_effect
 from so8t.training.config_keys import Config
 from so8t.training.console import ProgressCallback
 from so8t.training.console_texts import TEXTS, duration
 from so8t.training.finishing import save_final
 from so8t.training.finiteness import NonFinite, last_checkpoint_before, recorded_non_finite, warning_at_end
-from so8t.training.job import JobResult, run_training
+from so8t.training.job import JobResult
 from so8t.training.preflight import check_output_folder
-
-SAMPLE = Path(__file__).parents[4] / "examples" / "data" / "quadruple_thinking_train.jsonl"
-
-Settings = Callable[..., Config]
-
-
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    records = read_records(SAMPLE).records[:24]
-    texts = [text for record in records for text in (record.instruction, render_assistant(record))]
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    return build(folder, texts, hidden=16, layers=2, heads=2, intermediate=16, vocabulary=600)
-
-
-@pytest.fixture(scope="module")
-def data_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("data")
-    lines = SAMPLE.read_bytes().splitlines(keepends=True)
-    train, held_out = folder / "train.jsonl", folder / "eval.jsonl"
-    train.write_bytes(b"".join(lines[:16]))
-    held_out.write_bytes(b"".join(lines[16:20]))
-    return train, held_out
-
-
-@pytest.fixture
-def settings(tmp_path: Path, model_folder: Path, data_files: tuple[Path, Path]) -> Settings:
-    """Give a function that makes settings; keyword arguments are sections with changed keys."""
-    return functools.partial(make_settings, tmp_path, model_folder, data_files)
-
-
-def make_settings(folder: Path, model_folder: Path, data_files: tuple[Path, Path], **changes: dict[str, Any]) -> Config:
-    sections: dict[str, dict[str, Any]] = {
-        "model": {"base_model": str(model_folder), "model_type": "phi3"},
-        "qlora": {"r": 2, "lora_alpha": 4, "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"]},
-        "data": {"train_data": str(data_files[0]), "eval_data": str(data_files[1]), "max_seq_length": 1024},
-        "training": {
-            "output_dir": str(folder / "run"),
-            "max_steps": 4,
-            "per_device_train_batch_size": 1,
-            "gradient_accumulation_steps": 2,
-            "learning_rate": 1.0e-2,
-            "optim": "adamw_torch",
-            "gradient_checkpointing": False,
-            "logging_steps": 2,
-            "eval_steps": 2,
-            "save_steps": 2,
-            "save_metrics_steps": 2,
-        },
-        "pipeline": {"model_name": "tiny_so8t"},
-    }
-    for section, keys in changes.items():
-        sections.setdefault(section, {}).update(keys)
-    path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(sections), encoding="utf-8")
-    return load_config(path).config
-
-
-def train(config: Config, resume: str = "none", *, force: bool = False) -> tuple[JobResult, str]:
-    """Run the job; give its result and what it said."""
-    said = io.StringIO()
-    folder, console = Path(str(config.training.output_dir)), Console(file=said, width=200)
-    result = run_training(config, output_dir=folder, resume=resume, force=force, console=console)
-    return result, said.getvalue()
-
-
-def report_of(result: JobResult) -> dict[str, Any]:
-    assert result.submission is not None
-    report: dict[str, Any] = json.loads(result.submission.report.read_text(encoding="utf-8"))
-    return report
+from training_job import (
+    Settings,
+    make_settings,
+    report_of,
+    same_tensors,
+    snapshot,
+    stopped_after_two,
+    train,
+    without_drawing,
+)
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +175,7 @@ class TestRestarts:
     def test_a_resumed_run_is_the_uninterrupted_one(self, settings: Settings, tmp_path: Path) -> None:
         """Stopped after step 2 of 4 and resumed: the same rows, the same gates, two attempts."""
         whole, _ = train(settings(training={"output_dir": str(tmp_path / "whole")}))
-        stopped = self._stopped_after_two(settings())
+        stopped = stopped_after_two(settings())
         assert (stopped.status, stopped.exit_code) == ("interrupted", 143)
         assert report_of(stopped)["status"] == "interrupted"
         assert not (stopped.run_dir / "final").exists()
@@ -258,22 +194,6 @@ class TestRestarts:
         assert same_tensors(resumed.run_dir / "final", whole.run_dir / "final")
         folders = [RunFolder(one.run_dir) for one in (whole, resumed)]
         assert gather_several(folders).differing == {}, "that one was resumed is no setting"
-
-    @staticmethod
-    def _stopped_after_two(config: Config) -> JobResult:
-        patch = pytest.MonkeyPatch()
-        original = job.StopCallback.on_step_end
-
-        def ask(self: Any, args: Any, state: TrainerState, control: Any, **more: Any) -> Any:
-            if state.global_step == 2:
-                self._request.reason = "SIGTERM"
-            return original(self, args, state, control, **more)
-
-        patch.setattr(job.StopCallback, "on_step_end", ask)
-        try:
-            return train(config)[0]
-        finally:
-            patch.undo()
 
     def test_a_new_run_sets_the_earlier_one_aside_whole(self, settings: Settings) -> None:
         first, _ = train(settings(training={"max_steps": 2}))
@@ -350,8 +270,64 @@ class TestRestarts:
         assert "nothing is left to train" in said, "the settings that were forced are now the run's own"
         assert again.submission == result.submission
 
+    def test_a_checkpoint_without_manifest_is_refused_and_by_force_taken_and_the_report_says_so(
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        without_drawing(monkeypatch)
+        checkpoint = stopped_after_two(settings()).run_dir / "checkpoints" / "checkpoint-2"
+        (checkpoint / "checkpoint_manifest.json").unlink()
+        before = snapshot(checkpoint.parents[1])
+        with pytest.raises(CheckpointError, match=r"no checkpoint_manifest\.json"):
+            train(settings(), str(checkpoint))
+        assert snapshot(checkpoint.parents[1]) == before
+        result, _ = train(settings(), str(checkpoint), force=True)
+        (warning,) = report_of(result)["record_quality"]["warnings"]
+        assert "checkpoint-2 has no checkpoint_manifest.json: whether it is whole" in warning
+
+    def test_other_base_weights_are_refused_before_anything_changes_and_by_force_said(
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model_folder: Path
+    ) -> None:
+        without_drawing(monkeypatch)
+        base = tmp_path / "base"
+        shutil.copytree(model_folder, base)
+        config = settings(model={"base_model": str(base)})
+        run_dir = stopped_after_two(config).run_dir
+        weights = base / "model.safetensors"
+        with safe_open(weights, "pt") as file:
+            metadata = file.metadata()
+        save_file({name: tensor * 1.05 for name, tensor in load_file(weights).items()}, weights, metadata)
+        before = snapshot(run_dir)
+        with pytest.raises(CheckpointError, match=r"model\.safetensors of the base model: another file"):
+            train(config, "auto")
+        assert snapshot(run_dir) == before
+        result, _ = train(config, "auto", force=True)
+        (warning,) = report_of(result)["record_quality"]["warnings"]
+        assert "model.safetensors of the base model: another file" in warning
+
+    def test_what_another_process_trained_while_this_one_was_loading_is_not_set_aside(
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Two restarts at once: the one that loads more slowly finds the folder free again, and the run completed."""
+        without_drawing(monkeypatch)
+        config = settings()
+        run_dir = stopped_after_two(config).run_dir
+        original = job.prepare
+
+        def slowly(*args: Any, **more: Any) -> Any:
+            prepared = original(*args, **more)
+            monkeypatch.setattr(job, "prepare", original)
+            assert train(config, "auto")[0].status == "completed"
+            before.update(snapshot(run_dir))
+            return prepared
+
+        before: dict[str, bytes] = {}
+        monkeypatch.setattr(job, "prepare", slowly)
+        with pytest.raises(RunLocked, match="another process trained into this folder"):
+            train(config, "auto")
+        assert snapshot(run_dir) == before
+
     def test_force_without_a_difference_changes_nothing(self, settings: Settings) -> None:
-        stopped = self._stopped_after_two(settings())
+        stopped = stopped_after_two(settings())
         resumed, said = train(settings(), "auto", force=True)
         assert "--force" not in said
         assert report_of(resumed)["record_quality"]["warnings"] == []
@@ -420,13 +396,6 @@ def raise_at(moment: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         around(trainer, "_finalize_training")
     else:
         monkeypatch.setattr(job, "save_final", lambda *args: (once(True), save_final(*args)))
-
-
-def without_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows, tables and report as always, made in this process and without curves, which take seconds."""
-    original = job.recorder_options
-    quick = {"companion": False, "save_plots": False}
-    monkeypatch.setattr(job, "recorder_options", lambda *args, **more: {**original(*args, **more), **quick})
 
 
 class TestSignals:
@@ -559,6 +528,20 @@ class TestFailures:
         session = json.loads((tmp_path / "run" / "training_session.json").read_text(encoding="utf-8"))
         assert session["status"] == "failed"
 
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a file that is always full")
+    def test_a_traceback_that_the_disk_does_not_take_goes_to_standard_error(
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        without_drawing(monkeypatch)
+        log = stopped_after_two(settings()).run_dir / "training_error.log"
+        log.symlink_to("/dev/full")
+        monkeypatch.setattr(job.SO8TPETTrainer, "compute_loss", lambda *args, **more: 1 / 0)
+        with pytest.raises(JobFailed) as failed:
+            train(settings(), "auto")
+        assert f"details: above ({log} cannot be written: No space left on device)" in str(failed.value)
+        assert "Traceback" in capfd.readouterr().err
+        assert not log.is_symlink(), "an empty file would say that there is nothing to say"
+
     @pytest.mark.parametrize(
         ("changes", "kind", "says"),
         [
@@ -677,16 +660,3 @@ class TestProgress:
     @pytest.mark.parametrize("seconds", [0, 59.6, 3599.7, 86399.9])
     def test_durations_are_never_sixty_of_anything(self, seconds: float) -> None:
         assert "60" not in duration(seconds)
-
-
-def snapshot(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def same_tensors(folder: Path, other: Path) -> bool:
-    """Whether gates and adapter are the same numbers; the order of safetensors' metadata changes from file to file."""
-    for name in ("so8_gates.safetensors", "adapter_model.safetensors"):
-        ours, theirs = load_file(folder / name), load_file(other / name)
-        if ours.keys() != theirs.keys() or not all(torch.equal(ours[key], theirs[key]) for key in ours):
-            return False
-    return True

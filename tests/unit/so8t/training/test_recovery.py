@@ -1,7 +1,9 @@
 """Stopping in good order, the session file, and which checkpoint training goes on from."""
 
+import errno
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -20,6 +22,7 @@ from transformers import TrainerControl, TrainerState
 from so8t.errors import CheckpointError
 from so8t.model import attach
 from so8t.training import checkpoints
+from so8t.training import session as sessions
 from so8t.training.checkpoints import (
     GATES_FILE,
     MANIFEST,
@@ -36,7 +39,9 @@ from so8t.training.session import SESSION_FILE, SessionCallback, SessionFile, re
 from so8t.training.stopping import StopCallback, StopRequest
 from so8t.training.timed_checkpoints import TimedCheckpoints
 
-ORIGIN = Origin(session_id="one", config={"training": {"seed": 1}, "targets": ("a", "b")}, data={"train": "ab" * 32})
+ORIGIN = Origin(
+    session_id="one", config={"training": {"max_steps": 1}, "targets": ("a", "b")}, data={"train": "ab" * 32}
+)
 
 
 def make_checkpoint(folder: Path, step: int, *, manifest: bool = True, weights: str = "adapter_model") -> Path:
@@ -346,6 +351,36 @@ class TestSessionFile:
         callback.on_save(SimpleNamespace(), TrainerState(global_step=20, max_steps=100), TrainerControl())
         assert read_session(tmp_path / "training_session.json").checkpoints == ["checkpoints/checkpoint-20"]
 
+    def test_a_full_disk_still_takes_how_training_ended(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """There is no room for a second file; the block that the first one stands in is there."""
+        session = self.session(tmp_path)
+        session.begin(0, 100)
+
+        def full(target: Path) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(sessions, "replacing", full)
+        session.end("failed")
+        said = read_session(session.path)
+        assert said is not None
+        assert (said.status, said.end_time) == ("failed", "2026-01-02T03:04:05Z")
+        assert said.total_steps == 100
+
+    def test_what_does_not_fit_into_the_block_leaves_the_file_as_it_is(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        session = self.session(tmp_path)
+        session.begin(0, 100)
+        before = session.path.read_bytes()
+
+        def full(target: Path) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(sessions, "replacing", full)
+        session.session.model = "x" * 5000
+        session.end("failed")
+        assert session.path.read_bytes() == before
+
     def test_another_rank_writes_nothing(self, tmp_path: Path) -> None:
         callback = SessionCallback(self.session(tmp_path))
         state = TrainerState(global_step=20, max_steps=100, is_world_process_zero=False)
@@ -462,7 +497,7 @@ class TestCompleteness:
         assert newest_complete_checkpoint(tmp_path, gates=True, tell=told.append) == tmp_path / "checkpoint-20"
         assert "training ended while it was being written" in told[0]
         assert [path.name for path in complete_checkpoints(tmp_path)] == ["checkpoint-20"]
-        assert what_is_missing(open_one, gates=True) is None, "whoever names it may have it"
+        assert what_is_missing(open_one, gates=True) is None, "whoever names it may have it with --force"
 
     @pytest.mark.parametrize("damage", ["truncated", "missing", "flipped bit", "empty state"])
     def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_it_taken(
@@ -552,8 +587,8 @@ class TestResolveResume:
         check_same_origin(make_checkpoint(tmp_path, 20), ORIGIN)
 
     def test_another_configuration_is_named(self, tmp_path: Path) -> None:
-        other = Origin(session_id="one", config={"training": {"seed": 2}, "targets": ["a", "b"]}, data=ORIGIN.data)
-        with pytest.raises(CheckpointError, match=r"training\.seed: 1 -> 2"):
+        other = Origin(session_id="one", config={"training": {"max_steps": 2}, "targets": ["a", "b"]}, data=ORIGIN.data)
+        with pytest.raises(CheckpointError, match=r"training\.max_steps: 1 -> 2"):
             check_same_origin(make_checkpoint(tmp_path, 20), other)
 
     def test_another_dataset_of_the_same_name_is_named(self, tmp_path: Path) -> None:
@@ -561,17 +596,36 @@ class TestResolveResume:
         with pytest.raises(CheckpointError, match="train data: another file"):
             check_same_origin(make_checkpoint(tmp_path, 20), other)
 
-    def test_a_checkpoint_without_manifest_is_left_to_the_record(self, tmp_path: Path) -> None:
-        checkpoint = make_checkpoint(tmp_path, 20, manifest=False)
-        assert check_same_origin(checkpoint, ORIGIN) == []
-        assert check_same_origin(checkpoint, ORIGIN, force=True) == ["checkpoint-20 does not say what led to it"]
+    def test_a_checkpoint_without_manifest_is_taken_only_by_force(self, tmp_path: Path) -> None:
+        checkpoint = make_checkpoint(tmp_path / "checkpoints", 20, manifest=False)
+        with pytest.raises(CheckpointError, match=r"no checkpoint_manifest\.json.*unchecked with --force"):
+            resolve_resume(str(checkpoint), tmp_path, gates=True)
+        assert resolve_resume(str(checkpoint), tmp_path, gates=True, force=True) == checkpoint
+        with pytest.raises(CheckpointError, match=r"no checkpoint_manifest\.json"):
+            check_same_origin(checkpoint, ORIGIN)
+        (said,) = check_same_origin(checkpoint, ORIGIN, force=True)
+        assert (
+            said == "checkpoint-20 has no checkpoint_manifest.json: whether it is whole and what led to it is not known"
+        )
+
+    def test_other_base_weights_are_named_where_the_manifest_knows_them(self, tmp_path: Path) -> None:
+        now = Origin(session_id="one", config=ORIGIN.config, data=ORIGIN.data, base={"model.safetensors": "ef" * 32})
+        checkpoint = make_checkpoint(tmp_path, 20)
+        assert check_same_origin(checkpoint, now) == [], "written before manifests said so"
+        write_manifest(checkpoint, now)
+        assert check_same_origin(checkpoint, now) == []
+        other = Origin(session_id="one", config=ORIGIN.config, data=ORIGIN.data, base={"model.safetensors": "01" * 32})
+        said = "model.safetensors of the base model: another file (SHA-256 efefefefefef -> 010101010101)"
+        with pytest.raises(CheckpointError, match=re.escape(said)):
+            check_same_origin(checkpoint, other)
+        assert check_same_origin(checkpoint, other, force=True) == [said]
 
     def test_force_gives_the_differences_instead_of_refusing(self, tmp_path: Path) -> None:
         checkpoint = make_checkpoint(tmp_path, 20)
-        config = {"training": {"seed": 2}, "targets": ["a", "b"]}
+        config = {"training": {"max_steps": 2}, "targets": ["a", "b"]}
         other = Origin(session_id="one", config=config, data={"train": "cd" * 32})
         setting, data = check_same_origin(checkpoint, other, force=True)
-        assert setting == "training.seed: 1 -> 2"
+        assert setting == "training.max_steps: 1 -> 2"
         assert data.startswith("train data: another file")
         assert check_same_origin(checkpoint, ORIGIN, force=True) == []
 
@@ -621,3 +675,11 @@ class TestEarlierRuns:
         assert aside == tmp_path / "earlier" / "one_after_20"
         assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["checkpoint-20"]
         assert sorted(path.name for path in aside.iterdir()) == ["checkpoint-40", "checkpoint-60"]
+
+    def test_so_does_the_final_model_with_or_without_them(self, tmp_path: Path) -> None:
+        make_checkpoint(tmp_path / "checkpoints", 20)
+        (tmp_path / "final").mkdir()
+        assert set_aside_later(tmp_path, 20, "one") == tmp_path / "earlier" / "one_after_20"
+        assert (tmp_path / "earlier" / "one_after_20" / "final").is_dir()
+        assert not (tmp_path / "final").exists()
+        assert set_aside_later(tmp_path, 20, "one") is None

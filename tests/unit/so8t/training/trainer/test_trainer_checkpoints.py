@@ -9,6 +9,7 @@ import torch
 from transformers import TrainerCallback
 
 from kiseki import TrainingMetricsRecorder
+from kiseki.history import read_history
 from so8t.errors import CheckpointError
 from so8t.model.attach import find_gates, load_gates
 from so8t.training.window import read_window
@@ -141,8 +142,9 @@ def test_a_checkpoint_that_survives_a_power_cut_has_its_rows_on_the_disk_before_
     flush = TrainingMetricsRecorder.flush
 
     def flushed(self: TrainingMetricsRecorder) -> bool:
-        events.append(("rows", self._last_step or 0))
-        return flush(self)
+        kept = flush(self)
+        events.append(("rows", read_history(self.folder).rows.steps[-1]))
+        return kept
 
     monkeypatch.setattr(TrainingMetricsRecorder, "flush", flushed)
     make_trainer(
@@ -151,6 +153,42 @@ def test_a_checkpoint_that_survives_a_power_cut_has_its_rows_on_the_disk_before_
         checkpoint_written=lambda folder: events.append(("checkpoint", int(folder.name.split("-")[1]))),
     ).train()
     assert events[:4] == [("rows", 2), ("checkpoint", 2), ("rows", 4), ("checkpoint", 4)]
+
+
+def test_a_checkpoint_is_closed_although_the_disk_does_not_take_the_record(
+    tmp_path: Path, make_trainer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights that are safe are worth more than rows."""
+    closed: list[str] = []
+    monkeypatch.setattr(TrainingMetricsRecorder, "flush", lambda self: False)
+    make_trainer(
+        tmp_path,
+        arguments={"max_steps": 4, "save_strategy": "steps", "save_steps": 2},
+        checkpoint_written=lambda folder: closed.append(folder.name),
+    ).train()
+    assert closed == ["checkpoint-2", "checkpoint-4"]
+
+
+def test_a_run_that_goes_on_beyond_the_end_of_its_record_says_which_steps_are_missing(
+    tmp_path: Path, make_trainer: Any, read_rows: Any
+) -> None:
+    """As a disk leaves it that took the checkpoint and not the rows before it."""
+    settings: dict[str, Any] = {
+        "save_metrics_steps": 2,
+        "arguments": {"max_steps": 9, "save_strategy": "steps", "save_steps": 7},
+    }
+    make_trainer(tmp_path, **settings).train()
+    journal = tmp_path / "metrics" / "journal.jsonl"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    at = next(n for n, line in enumerate(lines) if line.startswith(b'{"row"') and json.loads(line)["row"]["step"] == 4)
+    journal.write_bytes(b"".join(lines[:at]))
+    trainer = make_trainer(tmp_path, **settings)
+    trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoints/checkpoint-7"))
+    assert [row["step"] for row in read_rows(tmp_path)] == [2, 8, 9]
+    quality = json.loads(trainer.report_path.read_text(encoding="utf-8"))["record_quality"]
+    assert quality["warnings"] == [
+        "the record had ended at step 2, and training goes on after step 7: the rows of the steps 3 to 6 were lost"
+    ]
 
 
 def test_older_checkpoints_are_deleted_only_when_the_new_one_is_closed(tmp_path: Path, make_trainer: Any) -> None:
