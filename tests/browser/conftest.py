@@ -56,6 +56,8 @@ def opened(browser: Any, tmp_path: Path) -> Callable[[Document], Any]:
     """Opens a document as a page from disk, light, with nothing remembered and an empty log."""
 
     def open_page(document: Document, dark: bool = False, width: int = 1280) -> Any:
+        from selenium.webdriver.support.ui import WebDriverWait
+
         page = tmp_path / "report.html"
         page.write_bytes(to_html(document))
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
@@ -65,6 +67,8 @@ def opened(browser: Any, tmp_path: Path) -> Callable[[Document], Any]:
         for kind in ("browser", "performance"):
             browser.get_log(kind)
         browser.get(page.as_uri())
+        # `get` comes back while a long page is still loading, once in eight times on a busy machine
+        WebDriverWait(browser, 60).until(lambda _: browser.execute_script("return document.readyState") == "complete")
         return browser
 
     return open_page

@@ -309,7 +309,7 @@ def test_it_fits_a_phone(opened: Opened) -> None:
 def test_sixty_hostile_texts_do_nothing(opened: Opened) -> None:
     assert len(set(HOSTILE)) == 60
     page = opened(hostile_report())
-    # draws every chart; counted at once, for an event of the browser's own printing takes them away again
+    # draws every chart
     drawn = page.execute_script(
         "window.dispatchEvent(new Event('beforeprint')); return document.querySelectorAll('.plot > canvas').length"
     )
