@@ -5,7 +5,6 @@ named here is recorded all the same; it is simply unknown what it means.
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -175,7 +174,7 @@ def meaning(name: str) -> Meaning | None:
     return _RANK_MEANINGS.get(of_rank[1]) if of_rank else MEANINGS.get(name)
 
 
-def misspelt(name: str, also: Iterable[str] = ()) -> str | None:
+def misspelt(name: str) -> str | None:
     """The known metric that a name looks like a misspelling of; None where it is known itself, or like none.
 
     Metrics of any name can be recorded, so a name that is merely unknown is no mistake; one letter off `eval_loss` it
@@ -183,7 +182,6 @@ def misspelt(name: str, also: Iterable[str] = ()) -> str | None:
 
     Args:
         name: as somebody wrote it, in a success criterion for one.
-        also: further names that are known to whoever asks.
 
     Example:
         >>> misspelt("evel_loss"), misspelt("Loss"), misspelt("eval_loss"), misspelt("my_metric")
@@ -191,7 +189,7 @@ def misspelt(name: str, also: Iterable[str] = ()) -> str | None:
     """
     import difflib  # `import kiseki` must cost little, and criteria are rare
 
-    known = {*MEANINGS, *BOOKKEEPING, *also}
+    known = {*MEANINGS, *BOOKKEEPING}
     if name in known or meaning(name) is not None:
         return None
     near = difflib.get_close_matches(name.lower(), sorted(known), n=1, cutoff=_AS_GOOD_AS_SAME)

@@ -33,15 +33,6 @@ _ONLY_WITH = {
 }
 """Key -> (other key, value of it without which the first one has no effect)."""
 
-_RECORDED_TOO = (
-    *BOOKKEEPING,
-    "non_finite_steps",
-    "learning_rate_gates",
-    "so8t_orthogonality_error",
-    "so8t_determinant_error",
-    "so8t_distance_from_identity",
-    "so8t_rotation_angle",
-)
 """What stands in training's rows beside the metrics that kiseki defines."""
 
 
@@ -79,7 +70,7 @@ def _unusable_values(config: Config) -> Iterator[tuple[str, str]]:
     for index, criterion in enumerate(config.poc.criteria):
         if not math.isfinite(criterion.threshold):
             yield f"poc.criteria[{index}].threshold", f"is {criterion.threshold}: give a finite number"
-        meant = None if _is_known(criterion) else misspelt(criterion.metric, _RECORDED_TOO)
+        meant = None if _is_known(criterion) else misspelt(criterion.metric)
         if meant is not None:
             yield (
                 f"poc.criteria[{index}].metric",
@@ -138,7 +129,7 @@ def _is_known(criterion: Criterion) -> bool:
     """Whether there is a metric of the name, looked for where the criterion is: in the last evaluation also without
     `eval_`."""
     names = [criterion.metric, *([f"eval_{criterion.metric}"] if criterion.when == "last_evaluation" else [])]
-    return any(name in _RECORDED_TOO or meaning(name) is not None for name in names)
+    return any(name in BOOKKEEPING or meaning(name) is not None for name in names)
 
 
 def keys_without_effect(config: Config, given: set[str]) -> Iterator[str]:

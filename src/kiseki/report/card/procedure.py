@@ -6,7 +6,7 @@ from typing import Any
 from kiseki.report.card.table import ROWS_SHOWN, cell, evenly, hyperparameters, markdown_table, results_lines
 from kiseki.report.dossier import Dossier
 from kiseki.report.effective import leaves
-from kiseki.report.sections.given import lookup, value_text
+from kiseki.report.sections.given import lookup, processes, value_text
 from kiseki.report.sections.numbers import integer
 from kiseki.report.sections.wording import Speaker
 
@@ -32,7 +32,7 @@ def procedure(dossier: Dossier, say: Speaker) -> Iterator[str]:
 
 def _hyperparameters(dossier: Dossier, say: Speaker) -> Iterator[str]:
     yield f"### {say(ja='ハイパーパラメーター', en='Training hyperparameters')}"
-    found = hyperparameters(_arguments(dossier), _world_size(dossier))
+    found = hyperparameters(_arguments(dossier), processes(dossier))
     if not found:
         yield say.not_stated
         return
@@ -44,15 +44,6 @@ def _arguments(dossier: Dossier) -> Mapping[str, Any]:
     """The Trainer's arguments where it gave them, else the training block of the configuration, else all of it."""
     candidates = (lookup(dossier, "arguments"), lookup(dossier, "training"), dossier.training_config)
     return next((found for found in candidates if isinstance(found, Mapping) and "learning_rate" in found), {})
-
-
-def _world_size(dossier: Dossier) -> int | None:
-    known = lookup(dossier, "world_size")
-    environment = dossier.environment if isinstance(dossier.environment, Mapping) else {}
-    variables = environment.get("variables")
-    if known is None and isinstance(variables, Mapping):
-        known = variables.get("WORLD_SIZE")
-    return int(known) if str(known).isdecimal() else None
 
 
 def _training_results(dossier: Dossier, say: Speaker) -> Iterator[str]:
